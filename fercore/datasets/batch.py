@@ -1,0 +1,32 @@
+"""What a training step receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+UNLABELLED = -1
+"""The label of a face whose label is hidden; ``cross_entropy(..., ignore_index=UNLABELLED)`` skips it."""
+
+
+@dataclass
+class Batch:
+    """B faces on one device, augmented.
+
+    image: (B, 3, H, W) float in [0, 1], RGB; the network normalises it itself. The first of ``views``.
+    label: (B,) int64, UNLABELLED where hidden.
+    index: (B,) int64, the face's fixed row in its training set (per-sample memory is addressed by it).
+    views: one (B, 3, H, W) tensor for each augmentation that ``Needs.views`` names.
+    landmarks: (B, 68, 2) float, pixels of ``image`` (x, y), NaN where unknown; None if not asked for.
+    distribution: (B, C) float, the true p(emotion | face); None if unknown. To look at, never to train on.
+    unlabelled: a second batch of faces without labels, for methods that ask for one.
+    """
+
+    image: Tensor
+    label: Tensor
+    index: Tensor
+    views: tuple[Tensor, ...] = ()
+    landmarks: Tensor | None = None
+    distribution: Tensor | None = None
+    unlabelled: Batch | None = None
