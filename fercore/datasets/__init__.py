@@ -1,0 +1,20 @@
+"""Faces: one format, conditions that spoil the training set, samplers, augmentation, batches."""
+
+from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.datasets.face_dataset import FaceDataset
+from fercore.datasets.images import BadImage, read_image
+from fercore.datasets.loader import Loader
+from fercore.datasets.samplers import SAMPLERS
+from fercore.datasets.views import AUGMENTATIONS, Augmentation
+
+__all__ = [
+    "AUGMENTATIONS",
+    "SAMPLERS",
+    "UNLABELLED",
+    "Augmentation",
+    "BadImage",
+    "Batch",
+    "FaceDataset",
+    "Loader",
+    "read_image",
+]
