@@ -1,0 +1,41 @@
+# fercore: `make course` and `make test` are all that is needed; both install first, once.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PRESET ?= quick
+
+.DEFAULT_GOAL := help
+.PHONY: help course test lab notebooks bench check clean
+
+help:  ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Installed again only when pyproject.toml changes: the stamp carries the time of the last success.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("fercore needs Python 3.11 or newer, this is " + sys.version.split()[0] + \
+	  "; try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[course,test]"
+	@touch $@
+
+course: $(STAMP)  ## run every lesson (PRESET=quick), executed copies in runs/lessons/
+	$(RUN) -m fercore.course run --preset $(PRESET)
+
+test: $(STAMP)  ## unit tests, lessons at preset fast, style
+	$(RUN) -m pytest
+
+lab: $(STAMP)  ## open the lessons in JupyterLab
+	$(RUN) -m jupyterlab notebooks
+
+notebooks: $(STAMP)  ## rebuild the committed notebooks, with outputs, from notebooks/src
+	$(RUN) -m fercore.course build
+
+bench: $(STAMP)  ## what a training step of each method costs beside a plain one
+	$(RUN) -m fercore bench baseline
+
+check: $(STAMP)  ## are the committed notebooks and the README up to date?
+	$(RUN) -m fercore.course check
+
+clean:  ## remove the environment (runs/ stays)
+	rm -rf $(VENV)

@@ -1,0 +1,9 @@
+"""The course: what a lesson imports (``check``, ``runs_folder``), and the tool that builds, runs and checks lessons.
+
+``python -m fercore.course --help`` lists the commands.
+"""
+
+from fercore.course.exercise import check
+from fercore.course.folders import find_root, runs_folder
+
+__all__ = ["check", "find_root", "runs_folder"]

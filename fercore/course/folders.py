@@ -1,0 +1,32 @@
+"""Where the repository is, and where a lesson keeps what it trains."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+RUNS = "FERCORE_RUNS"
+"""This environment variable, if set, names the folder for checkpoints and executed lessons."""
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The clone that ``start`` (default: the current folder) lies in; raises FileNotFoundError outside of one."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "notebooks" / "src").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise FileNotFoundError(f"{start} is not inside a clone of fercore (no notebooks/src above it); cd into the clone")
+
+
+def runs_folder(*parts: str) -> Path:
+    """``runs/`` of the clone (outside of one, as on Colab, of the current folder), with ``parts`` below; made if new."""
+    if chosen := os.environ.get(RUNS):
+        base = Path(chosen)
+    else:
+        try:
+            base = find_root() / "runs"
+        except FileNotFoundError:
+            base = Path.cwd() / "runs"
+    folder = base.joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

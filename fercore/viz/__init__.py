@@ -1,0 +1,37 @@
+"""Figures as pure functions of arrays, one look, and two ways to put them on a page: ``show`` and ``explore``.
+
+Needs the extra ``course``. Every figure takes arrays or CPU tensors and returns a matplotlib ``Figure``; none is kept
+by pyplot, none is drawn twice.
+"""
+
+from fercore.viz.curves import learning_curves
+from fercore.viz.diagram import pipeline
+from fercore.viz.distributions import agreement, class_counts, distribution_bars, face_lab
+from fercore.viz.embedding import embedding, embedding_plotly
+from fercore.viz.explore import explore
+from fercore.viz.faces import attention_strip, contact_sheet, opinions
+from fercore.viz.quality import class_recall, confusion, reliability
+from fercore.viz.show import show
+from fercore.viz.tables import results_figure, results_markdown, summarise
+
+__all__ = [
+    "agreement",
+    "attention_strip",
+    "class_counts",
+    "class_recall",
+    "confusion",
+    "contact_sheet",
+    "distribution_bars",
+    "embedding",
+    "embedding_plotly",
+    "explore",
+    "face_lab",
+    "learning_curves",
+    "opinions",
+    "pipeline",
+    "reliability",
+    "results_figure",
+    "results_markdown",
+    "show",
+    "summarise",
+]
