@@ -25,19 +25,18 @@ SIZE_PROBES = 33
 
 CHUNK = 64
 
+Images = Sequence[tuple[bytes | Path, str]]
 
-def decode_images(
-    images: Sequence[tuple[bytes | Path, str]], size: int | tuple[int, int] | None = None
-) -> tuple[Tensor, np.ndarray]:
-    """Decode with one thread a core.
+
+def decode_images(images: Images, size: tuple[int, int]) -> tuple[Tensor, np.ndarray]:
+    """Decode with one thread a core; images of another size are resized (bilinear, anti-aliased, aspect not kept).
 
     :param images: N pairs: the encoded image or its path, and its name for error messages.
-    :param size: side or (height, width) of all; by default the commonest size among ``SIZE_PROBES`` of them (of equally common
-        ones the largest). Other images are resized to it (bilinear, anti-aliased, aspect not kept).
+    :param size: height and width of all.
     :return: (N, 3, H, W) uint8, and (N, 2) float: by what x and y of each image were scaled.
     :raises BadImage: the first image that cannot be read.
     """
-    height, width = _common_size(images) if size is None else _pair(size)
+    height, width = size
     store = _allocate((len(images), 3, height, width))
     target, scale = store.numpy(), np.ones((len(images), 2))
 
@@ -55,14 +54,8 @@ def decode_images(
     return store, scale
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be at least one pixel, not {size}.")
-    return height, width
-
-
-def _common_size(images: Sequence[tuple[bytes | Path, str]]) -> tuple[int, int]:
+def common_size(images: Images) -> tuple[int, int]:
+    """The commonest (height, width) among ``SIZE_PROBES`` images spread over all; of two as common, the larger."""
     probes = np.unique(np.linspace(0, len(images) - 1, SIZE_PROBES).astype(int))
     sizes = Counter(read_image(*images[position]).shape[:2] for position in probes)
     return max(sizes, key=lambda shape: (sizes[shape], shape[0] * shape[1]))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.datasets.checks import check_labels, normalise_distribution
-from fercore.datasets.decode import decode_images
+from fercore.datasets.decode import common_size, decode_images
 from fercore.datasets.table import SPLITS, Columns, read_columns
 from fercore.emotions import class_names
 
@@ -67,11 +67,12 @@ class FaceDataset:
         With 7 classes, rows labelled contempt are left out, and distributions lose contempt and sum to one again
         (one that was contempt alone becomes uniform).
 
-        The images become one uint8 tensor. If that is larger than ``decode.MEMORY_SHARE`` of the memory, it is mapped
-        from a temporary file. Images of another size are resized, without keeping their aspect, and so are their landmarks.
+        The images become one uint8 tensor; if that takes more than ``decode.MEMORY_SHARE`` of the memory, it is mapped
+        from a temporary file. Images of another size are resized, aspect not kept, and so are their landmarks.
 
         :param split: train, val or test: read and decode only this one.
-        :param size: side, or (height, width), of all images; by default the commonest among 33 rows spread over the file.
+        :param size: side, or (height, width), of all images; by default the commonest of the file
+            (see ``decode.common_size``).
         :raises FileNotFoundError: no folder, no faces.parquet, or no such image.
         :raises ValueError: a missing or wrong column, a bad value or image; the message names file and row.
         """
@@ -85,8 +86,10 @@ class FaceDataset:
         rows = np.flatnonzero(keep)
         if not len(rows):
             raise ValueError(f"{columns.file} has no face with split {split!r} and one of {classes} classes.")
+        if size is None:  # from the whole file, so that all splits come out alike
+            size = common_size(columns.images)
         columns = columns.select(rows)
-        store, scale = decode_images(columns.images, size)
+        store, scale = decode_images(columns.images, _pair(size))
         return cls._from_columns(columns, store, scale, names)
 
     @classmethod
@@ -170,7 +173,7 @@ class FaceDataset:
 
     @cached_property
     def images(self) -> Tensor:
-        """(N, 3, H, W) uint8 on the CPU: the store itself if these are consecutive rows of it, else a copy made once."""
+        """(N, 3, H, W) uint8 on the CPU: a part of the store if the rows are consecutive, else a copy, made once."""
         first, last = int(self.rows[0]), int(self.rows[-1])
         if torch.equal(self.rows, torch.arange(first, last + 1)):
             return self.store[first : last + 1]
@@ -231,6 +234,13 @@ class FaceDataset:
             landmarks=part(self.landmarks),
             distribution=part(self.distribution),
         )
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise ValueError(f"size must be at least one pixel, not {size}.")
+    return height, width
 
 
 def _tensor(values: np.ndarray | Tensor | None, dtype: torch.dtype) -> Tensor | None:

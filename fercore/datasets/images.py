@@ -90,10 +90,7 @@ def _grey_to_uint8(values: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise BadImage(f"{name} holds NaN or infinite pixels.")
     low, high = values.min(), values.max()
-    if np.issubdtype(values.dtype, np.integer):
-        full = 65535.0
-    else:
-        full = 1.0 if high <= 1 else 255.0
+    full = 65535.0 if np.issubdtype(values.dtype, np.integer) else (1.0 if high <= 1 else 255.0)
     if low < 0 or high > full:
         raise BadImage(f"{name} holds pixels from {low:g} to {high:g}; rescale them to 8 or 16 bits.")
     return np.rint(values * (255.0 / full)).astype(np.uint8)

@@ -18,16 +18,17 @@ if TYPE_CHECKING:  # methods stand on datasets, not the other way round
     from fercore.methods.base import Needs
 
 DEVICE_SHARE = 0.25
-"""On a GPU the images stay there if they take at most this share of its free memory; else each batch is copied, asynchronously."""
+"""On a GPU the images stay there if they take at most this share of its free memory; else each batch is copied."""
 
 
 class Loader:
     """Serves a training set as a method's ``Needs`` ask.
 
-    Batches hold labelled faces only; faces without a label come in ``Batch.unlabelled`` (all faces do, without their
-    labels, if every label is known). An epoch looks at about ``len(data)`` faces: as many steps as the faces take that are
-    new in each, the labelled ones or, if asked for, the ``Needs.unlabelled`` times as many unlabelled ones; labelled faces
-    are gone through again and again until then. What step s of epoch e holds depends on the seed, e and s alone.
+    Batches hold labelled faces only; faces without a label come in ``Batch.unlabelled`` (if every label is known, all
+    faces do, with their labels removed). An epoch looks at about ``len(data)`` faces: it has as many steps as there are
+    batches of labelled faces, or of all faces by the number of new ones a step brings (the unlabelled ones, if asked
+    for), whichever is more; the labelled faces are gone through as often as that takes. What step s of epoch e holds
+    depends on the seed, e and s alone.
 
     :param data: the (conditioned) training set; ``Batch.index`` counts its rows.
     :param batch_size: labelled faces a step, over all processes.

@@ -1,8 +1,9 @@
-"""Which faces come in which batch: pure functions of the labels, the seed and the epoch, so that a resumed run sees the same batches.
+"""Which faces come in which batch.
 
-Each sampler takes ``(label, batch_size, epoch, epochs, seed)``, with ``label`` (N,) int64 in 0..C-1, and returns a
-(steps, batch) int64 tensor of row numbers. Faces that do not fill a batch are left out of this epoch; fewer faces than
-``batch_size`` make one batch of them all.
+Samplers are pure functions of labels, seed and epoch, so that a resumed run sees the same batches. Each sampler takes
+``(label, batch_size, epoch, epochs, seed)``, with ``label`` (N,) int64 in 0..C-1, and returns a (steps, batch) int64
+tensor of row numbers. Faces that do not fill a batch are left out of this epoch; fewer faces than ``batch_size`` make
+one batch of them all.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fercore.datasets import checks
@@ -85,10 +86,9 @@ def read_columns(folder: Path) -> Columns:
     if not table.num_rows:
         raise ValueError(f"{where} has no rows.")
     column = table["image" if encoded else "path"]
-    wanted = (
-        (pa.types.is_binary, pa.types.is_large_binary) if encoded else (pa.types.is_string, pa.types.is_large_string)
-    )
-    if not any(test(column.type) for test in wanted):
+    binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if not (binary if encoded else text):
         what = "'image' must hold encoded bytes" if encoded else "'path' must hold text"
         raise ValueError(f"{where}: column {what}, not {column.type}.")
     special = {"label", "split", "subject", "landmarks", "distribution", "votes", "image" if encoded else "path"}
@@ -112,16 +112,20 @@ def _lists(table: pa.Table, name: str, width: int, where: str) -> np.ndarray | N
     """A column of lists (nested ones flattened) as (N, width) float64; an absent list is NaN throughout."""
     if name not in table.column_names:
         return None
-    rows = table[name].to_pylist()
-    values = np.full((len(rows), width), np.nan)
-    for row, entry in enumerate(rows):
-        if entry is None:
-            continue
-        try:
-            flat = np.asarray(entry, dtype=np.float64).ravel()
-        except (TypeError, ValueError):
-            raise ValueError(f"{where}, row {row}: {name} must hold numbers.") from None
-        if flat.size != width:
-            raise ValueError(f"{where}, row {row}: {name} holds {flat.size} numbers instead of {width}.")
-        values[row] = flat
+    column = table[name].combine_chunks()
+    known = ~np.asarray(column.is_null())
+    flat = column.drop_null()
+    owner = np.arange(len(flat))  # which row each of the flat values belongs to
+    while pa.types.is_list(flat.type) or pa.types.is_large_list(flat.type) or pa.types.is_fixed_size_list(flat.type):
+        owner = owner[pc.list_parent_indices(flat).to_numpy()]
+        flat = pc.list_flatten(flat)
+    if not (pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type)):
+        raise ValueError(f"{where}: column {name!r} must hold lists of numbers, not {column.type}.")
+    lengths = np.bincount(owner, minlength=int(known.sum()))
+    bad = np.flatnonzero(lengths != width)
+    if len(bad):
+        row = np.flatnonzero(known)[bad[0]]
+        raise ValueError(f"{where}, row {row}: {name} holds {lengths[bad[0]]} numbers instead of {width}.")
+    values = np.full((len(column), width), np.nan)
+    values[known] = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
     return values

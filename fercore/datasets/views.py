@@ -1,8 +1,8 @@
 """Augmentation of whole batches, on the device they are on.
 
 Each face gets its own random numbers, all drawn at once. Flip, rotation, scale and shift make one affine grid, so the
-image is interpolated once; brightness, contrast, saturation, hue and grey make one 3x4 colour matrix, so the colours are
-multiplied once. Nothing waits for the device, and no shape depends on data.
+image is interpolated once; brightness, contrast, saturation, hue and grey make one 3x4 colour matrix, so the colours
+are multiplied once. Nothing waits for the device, and no shape depends on data.
 """
 
 from __future__ import annotations

@@ -1,0 +1,222 @@
+"""Conditions: what is done to a training set on purpose, written as text.
+
+``clean`` | ``noise:0.3`` | ``noise:0.3:asymmetric`` | ``imbalance:100`` | ``labels:100``, and combinations joined by
+``+``, applied in the order written. A condition and a seed fix the result; the global random state is neither read
+nor moved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fercore.datasets.batch import UNLABELLED
+from fercore.datasets.face_dataset import FaceDataset
+from fercore.emotions import NAMES
+
+CONFUSION = Path(__file__).parent / "blendfer" / "confusion.csv"
+"""How people confuse emotions, 8 x 8: the row is what is shown, the column what is said (estimated from FER+ votes)."""
+
+HELP = "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR or labels:NUMBER, joined by '+'"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Exactly round(rate * n) of the n labelled faces get another label, never their own.
+
+    symmetric: each other class alike. asymmetric: drawn from the face's row of a confusion matrix whose diagonal is
+    set to zero and whose rows are made to sum to one.
+    """
+
+    rate: float
+    symmetric: bool = True
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """Faces are dropped at random until class l keeps n_l = n_max * mu^l, l = 0..C-1 in canonical order (or ``order``).
+
+    mu = factor^(-1 / (C - 1)), so the largest class is ``factor`` times the smallest (RAC+RSL, section 4.4; there n_l mu^l
+    with n_l what class l has, the same for a balanced set). n_max is the largest for which every class has that many
+    faces; counts are rounded. Faces without a label stay.
+    """
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """``number`` faces keep their label, alike many of each class; all others become UNLABELLED.
+
+    If ``number`` is no multiple of C, the first classes in canonical order get one more each. A class with too few
+    faces gives all it has, and the others share what is missing.
+    """
+
+    number: int
+
+
+Step = Noise | Imbalance | Labels
+
+
+def parse_condition(text: str) -> tuple[Step, ...]:
+    """The steps that a condition names; none for ``clean``. Raises ValueError, saying what is wrong."""
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"the condition is empty; {HELP}.")
+    words = [word.strip() for word in text.split("+")]
+    if "clean" in words:
+        if len(words) > 1:
+            raise ValueError(f"condition {text!r}: clean cannot be combined with anything; {HELP}.")
+        return ()
+    return tuple(_parse_step(word, text) for word in words)
+
+
+def _parse_step(word: str, text: str) -> Step:
+    kind, *options = word.split(":")
+    value = _number(options[0]) if options else None
+    if kind == "noise" and value is not None and options[1:] in ([], ["symmetric"], ["asymmetric"]):
+        if not 0 <= value <= 1:
+            raise ValueError(f"condition {text!r}: the noise rate must lie between 0 and 1, not be {value:g}.")
+        return Noise(value, symmetric=options[1:] != ["asymmetric"])
+    if kind == "imbalance" and value is not None and len(options) == 1:
+        if not 1 <= value < math.inf:
+            raise ValueError(f"condition {text!r}: the imbalance factor must be at least 1 and finite, not {value:g}.")
+        return Imbalance(value)
+    if kind == "labels" and value is not None and len(options) == 1:
+        if not (value >= 1 and value.is_integer()):
+            raise ValueError(f"condition {text!r}: the number of labels must be a whole number, not {value:g}.")
+        return Labels(int(value))
+    raise ValueError(f"condition {text!r}: {word!r} is unknown; {HELP}.")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def apply_condition(
+    train: FaceDataset,
+    condition: str,
+    seed: int = 0,
+    matrix: np.ndarray | None = None,
+    order: tuple[int, ...] | None = None,
+) -> FaceDataset:
+    """The training set under a condition; ``clean_label`` of the result holds the labels as they were.
+
+    :param train: training faces only; validation and test sets are never to be changed.
+    :param matrix: (C, C) or (8, 8) confusion for asymmetric noise, rows: true class; by default that of ``CONFUSION``.
+    :param order: class numbers from most to fewest faces, for imbalance; by default the canonical order.
+    :raises ValueError: an unparsable condition, faces of other splits, a matrix or order that does not fit, or too
+        few faces.
+    """
+    steps = parse_condition(condition)
+    if (train.split != "train").any():
+        raise ValueError("conditions apply to training faces only; give the result of .where('train').")
+    data = train.relabelled(train.label)
+    for position, step in enumerate(steps):
+        random = np.random.default_rng([seed, position])
+        if isinstance(step, Noise):
+            data = _add_noise(data, step, random, matrix)
+        elif isinstance(step, Imbalance):
+            data = _imbalance(data, step, random, order)
+        else:
+            data = _hide(data, step, random)
+    return data
+
+
+def confusion_matrix(path: Path = CONFUSION) -> np.ndarray:
+    """(8, 8) confusion in canonical order, from a CSV whose header and first column name the emotions."""
+    table = pd.read_csv(path, index_col=0)
+    return table.loc[list(NAMES), list(NAMES)].to_numpy(dtype=float)
+
+
+def flip_probabilities(matrix: np.ndarray, classes: int) -> np.ndarray:
+    """(C, C) p(new label | label): the matrix's first C rows and columns, zero diagonal, rows summing to one.
+
+    :raises ValueError: wrong shape, negative or not finite, or a class that is never taken for another.
+    """
+    matrix = np.array(matrix, dtype=float)
+    if matrix.shape not in ((classes, classes), (len(NAMES), len(NAMES))):
+        raise ValueError(f"the confusion matrix must be {classes} x {classes} (or 8 x 8), not {matrix.shape}.")
+    flips = matrix[:classes, :classes]
+    if not np.isfinite(flips).all() or (flips < 0).any():
+        raise ValueError("the confusion matrix must hold finite numbers of at least 0.")
+    np.fill_diagonal(flips, 0)
+    total = flips.sum(axis=1, keepdims=True)
+    if (total == 0).any():
+        name = NAMES[int(np.argmax(total == 0))]
+        raise ValueError(f"the confusion matrix never takes {name} for another class, so its labels cannot be flipped.")
+    return flips / total
+
+
+def _add_noise(data: FaceDataset, step: Noise, random: np.random.Generator, matrix: np.ndarray | None) -> FaceDataset:
+    classes = len(data.classes)
+    if step.symmetric:
+        flips = flip_probabilities(np.ones((classes, classes)), classes)
+    else:
+        flips = flip_probabilities(confusion_matrix() if matrix is None else matrix, classes)
+    label = data.label.numpy().copy()
+    labelled = np.flatnonzero(label != UNLABELLED)
+    rows = random.choice(labelled, _round(step.rate * len(labelled)), replace=False)
+    # inverse of the cumulated row: the first class whose cumulated probability exceeds the draw; the last may fall
+    # short of one by rounding, hence the division
+    cumulated = flips.cumsum(axis=1)
+    cumulated /= cumulated[:, -1:]
+    label[rows] = (random.random(len(rows))[:, None] >= cumulated[label[rows]]).sum(axis=1)
+    return data.relabelled(torch.from_numpy(label))
+
+
+def _imbalance(
+    data: FaceDataset, step: Imbalance, random: np.random.Generator, order: tuple[int, ...] | None
+) -> FaceDataset:
+    classes = len(data.classes)
+    order = tuple(range(classes)) if order is None else tuple(order)
+    if sorted(order) != list(range(classes)):
+        raise ValueError(f"the order of classes must name each of 0..{classes - 1} once, not {order}.")
+    available = data.counts.numpy()[list(order)]
+    share = step.factor ** (-np.arange(classes) / (classes - 1))
+    n_max = int((available / share).min() + 1e-9)
+    wanted = [min(_round(n_max * s), int(n)) for s, n in zip(share, available, strict=True)]
+    if min(wanted) < 1:
+        raise ValueError(f"imbalance:{step.factor:g} would leave a class without faces; the training set is too small.")
+    label = data.label.numpy()
+    keep = [np.flatnonzero(label == UNLABELLED)]
+    for c, count in zip(order, wanted, strict=True):
+        keep.append(random.choice(np.flatnonzero(label == c), count, replace=False))
+    return data.select(np.sort(np.concatenate(keep)))
+
+
+def _hide(data: FaceDataset, step: Labels, random: np.random.Generator) -> FaceDataset:
+    classes, available = len(data.classes), data.counts.numpy()
+    if step.number < classes:
+        raise ValueError(f"labels:{step.number} leaves a class without labels; keep at least {classes}.")
+    if step.number > available.sum():
+        raise ValueError(f"labels:{step.number} asks for more labels than the {available.sum()} there are.")
+    label = data.label.numpy()
+    hidden = np.full_like(label, UNLABELLED)
+    for c, count in enumerate(balanced_quota(available, step.number)):
+        rows = random.choice(np.flatnonzero(label == c), count, replace=False)
+        hidden[rows] = c
+    return data.relabelled(torch.from_numpy(hidden))
+
+
+def balanced_quota(available: np.ndarray, number: int) -> np.ndarray:
+    """How many of each class to take so that they sum to ``number`` and are as equal as ``available`` allows."""
+    quota = np.zeros_like(available)
+    while (left := number - quota.sum()) > 0:
+        open_classes = np.flatnonzero(quota < available)
+        share, extra = divmod(left, len(open_classes))
+        more = share + (np.arange(len(open_classes)) < extra)
+        quota[open_classes] = np.minimum(quota[open_classes] + more, available[open_classes])
+    return quota
+
+
+def _round(value: float) -> int:
+    """Half goes up, so that counts do not depend on Python's rounding to even."""
+    return int(np.floor(value + 0.5 + 1e-9))
