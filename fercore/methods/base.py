@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -42,17 +44,58 @@ class Clock:
         return self.step / max(1, self.steps)
 
 
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What every method's ``Config`` has; a method adds the symbols of its paper, each with its source.
+
+    backbone: a name in ``fercore.models.BACKBONES``.
+    weights: where the trunk starts: None (random), "face", "imagenet" or a local file.
+    size: side of the image that the trunk sees, in pixels; images of another size are resized on the device.
+    """
+
+    backbone: str = "light"
+    weights: str | None = "face"
+    size: int = 64
+
+    @classmethod
+    def fast(cls) -> Self:
+        """Seconds, for tests: the light trunk from scratch."""
+        return cls(weights=None)
+
+    @classmethod
+    def quick(cls) -> Self:
+        """Minutes on a laptop's processor: the light trunk from face recognition on rendered identities."""
+        return cls()
+
+    @classmethod
+    def paper(cls, dataset: str = "raf-db") -> Self:
+        """The papers' usual set-up, for a GPU; their MS-Celeb-1M weights come from a local file (``weights=FILE``)."""
+        return cls(backbone="resnet18", weights="imagenet", size=224)
+
+
 class Method(nn.Module):
     """One paper.
 
     ``forward`` is the deployed path: (B, 3, H, W) image in [0, 1] -> (B, C) logits, without any training-only part.
+    A subclass takes ``(config, classes)``. Per-sample memory lives in buffers, so that a checkpoint holds it.
+
+    config_class: the dataclass of its settings.
+    training_presets: by preset, the fields of ``TrainConfig`` in which it differs, e.g. ``{"paper": {"epochs": 60}}``.
+    lr_scale: factor on the learning rate by parameter name prefix, e.g. ``{"net.head.": 10.0}``.
     """
 
     needs: Needs = Needs()
+    config_class: ClassVar[type[NetworkConfig]] = NetworkConfig
+    training_presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    lr_scale: ClassVar[dict[str, float]] = {}
+
+    def __init__(self, config: NetworkConfig, classes: int):
+        super().__init__()
+        self.config, self.classes = config, classes
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C) logits."""
-        raise NotImplementedError
+        return self.net(image)
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """Named scalar terms, already weighted; their sum is minimised. No host sync, no data-dependent shape."""
@@ -62,12 +105,12 @@ class Method(nn.Module):
         """What the lesson draws: gates, maps, distributions, confidences."""
         return {}
 
-    def after_step(self, clock: Clock) -> None:
-        """Called after each optimiser step (EMA teachers, banks); nothing by default."""
-
     def before_epoch(self, clock: Clock) -> None:
         """Called before each epoch (thresholds, class distributions); nothing by default."""
 
+    def after_step(self, clock: Clock) -> None:
+        """Called after each optimiser step (EMA teachers, banks); nothing by default."""
+
     def deployed(self) -> nn.Module:
-        """The slim module with equal logits: see ``fercore.methods.deploy``."""
-        raise NotImplementedError
+        """The slim module with equal logits: see ``fercore.methods.deploy``. By default a copy of ``self.net``."""
+        return copy.deepcopy(self.net)

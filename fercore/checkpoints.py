@@ -1,0 +1,134 @@
+"""Checkpoints: safetensors and JSON, written whole or not at all, never pickles.
+
+A run's folder holds ``config.json`` (how the method is built), ``model.safetensors`` (the trained method), and
+``state.safetensors`` (where training stands: method, optimiser and progress in one file, so that they always fit together).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fercore.files import read_json, write_atomically
+from fercore.methods import Method, method_class
+
+CONFIG, MODEL, STATE = "config.json", "model.safetensors", "state.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where training stands: ``step`` steps of ``epoch`` are done; ``sums`` of the loss terms so far in it; past epochs."""
+
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], note: dict[str, str] | None = None) -> None:
+    """Write tensors (and short texts) atomically. Tensors that share memory are written apart."""
+    cpu = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(cpu, temporary, metadata=note))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and texts of a safetensors file. Raises FileNotFoundError, or ValueError if it is anything else."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a safetensors checkpoint ({error}); pickles are never opened, as they can run code"
+        ) from error
+
+
+def save_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, run: dict) -> None:
+    """Everything that ``resume`` needs, in one file. ``run`` identifies the training: only the same one may resume it."""
+    tensors = {f"method.{key}": value for key, value in method.state_dict().items()}
+    for number, values in optimiser.state_dict()["state"].items():
+        for key, value in values.items():
+            tensors[f"optimiser.{number}.{key}"] = torch.as_tensor(value)
+    note = {"progress": json.dumps(asdict(progress)), "run": json.dumps(run, sort_keys=True)}
+    save_tensors(path, tensors, note)
+
+
+def load_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, run: dict) -> Progress:
+    """Put ``method`` and ``optimiser`` where the state file left them. Raises ValueError if it is another training's."""
+    tensors, note = load_tensors(path)
+    if "progress" not in note:
+        raise ValueError(f"{path} is not a training state; --resume needs the {STATE} that train wrote")
+    _check_same(path, json.loads(note["run"]), json.loads(json.dumps(run)))
+    _fill(
+        method,
+        {key.removeprefix("method."): value for key, value in tensors.items() if key.startswith("method.")},
+        path,
+    )
+    state = optimiser.state_dict()
+    state["state"] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, number, name = key.split(".", 2)
+            state["state"].setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict(state)
+    return Progress(**json.loads(note["progress"]))
+
+
+def save_model(folder: Path, method: Method) -> None:
+    """The trained method alone."""
+    save_tensors(folder / MODEL, method.state_dict())
+
+
+def load_method(checkpoint: str | Path) -> tuple[Method, dict[str, Any]]:
+    """The trained method, in evaluation mode, and its ``config.json``.
+
+    :param checkpoint: a run's folder, or a .safetensors file beside its ``config.json``.
+    :raises FileNotFoundError: no folder, model or config.
+    :raises ValueError: a damaged or foreign file, a pickle, or a model that does not fit its config.
+    """
+    checkpoint = Path(checkpoint)
+    path = checkpoint / MODEL if checkpoint.is_dir() else checkpoint
+    tensors, _ = load_tensors(path)
+    file = path.with_name(CONFIG)
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} has no {CONFIG} beside it, which says how to build the method")
+    config = read_json(file)
+    try:
+        kind = method_class(config["method"])
+        settings = config["settings"]
+        unknown = set(settings) - {f.name for f in fields(kind.config_class)}
+        if unknown:
+            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
+        method = kind(kind.config_class(**{**settings, "weights": None}), config["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} does not describe a method that this version knows ({error})") from error
+    _fill(method, tensors, path)
+    return method.eval(), config
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit this method: {str(error).splitlines()[-1].strip()}") from error
+
+
+def _check_same(path: Path, old: dict, new: dict) -> None:
+    changed = [
+        f"{key} was {old.get(key)!r}, now {new.get(key)!r}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{path} belongs to another training ({'; '.join(changed)}); choose another --out or leave --resume"
+        )

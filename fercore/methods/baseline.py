@@ -1,0 +1,54 @@
+"""The baseline: a backbone, a linear layer and cross-entropy. Every other method must beat it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.models import Classifier, build_backbone
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Settings of the baseline.
+
+    dropout: share of features dropped before the linear layer (Srivastava et al., 2014).
+    smoothing: share of the label spread over all classes (Szegedy et al., 2016, section 7); 0 is plain cross-entropy.
+    """
+
+    dropout: float = 0.0
+    smoothing: float = 0.0
+
+
+class Baseline(Method):
+    """Cross-entropy on the labelled faces."""
+
+    needs = Needs(views=("weak",))
+    config_class = Config
+
+    def __init__(self, config: Config, classes: int):
+        super().__init__(config, classes)
+        backbone = build_backbone(config.backbone, config.weights, config.size)
+        self.net = Classifier(backbone, classes, config.dropout)
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """``{"cross_entropy": ()}``: mean of -log p(label | face) over the faces whose label is known."""
+        logits = self.net(batch.image)
+        total = F.cross_entropy(
+            logits, batch.label, ignore_index=UNLABELLED, label_smoothing=self.config.smoothing, reduction="sum"
+        )
+        # A batch may hold no label at all (condition labels:k); its mean would be 0/0.
+        return {"cross_entropy": total / (batch.label != UNLABELLED).sum().clamp(min=1)}
+
+    def explain(self, batch: Batch) -> dict[str, Tensor]:
+        """The class activation maps.
+
+        probabilities: (B, C). cams: (B, C, h, w), how much each place adds to each class's logit (Zhou et al., 2016).
+        """
+        feature_map = self.net.backbone(batch.image)
+        cams = F.conv2d(feature_map, self.net.head.weight[:, :, None, None])
+        return {"probabilities": self.net.classify(feature_map).softmax(1), "cams": cams}

@@ -1,0 +1,85 @@
+"""How good a set of predictions is: accuracies, calibration, and closeness to the true distributions.
+
+N faces, C classes. Divergences are in nats (natural logarithm). Classes that the data does not hold give NaN and are left
+out of means.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fercore.datasets.batch import UNLABELLED
+
+CALIBRATION_BINS = 15
+
+
+def confusion(label: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """(N,), (N,) -> (C, C) counts; row: the label, column: the prediction."""
+    return torch.bincount(label * classes + predicted, minlength=classes * classes).view(classes, classes)
+
+
+def recall(matrix: Tensor) -> Tensor:
+    """(C, C) confusion -> (C,) share of each class's faces that were recognised; NaN for a class without faces."""
+    return matrix.diagonal().double() / matrix.sum(1)
+
+
+def overall_accuracy(matrix: Tensor) -> float:
+    """Share of all faces that were recognised."""
+    return float(matrix.diagonal().sum().double() / matrix.sum())
+
+
+def mean_accuracy(matrix: Tensor) -> float:
+    """Mean of the classes' recalls (balanced accuracy), over the classes that have faces."""
+    return float(recall(matrix).nanmean())
+
+
+def calibration_error(probabilities: Tensor, label: Tensor) -> float:
+    """Expected calibration error (Guo et al., 2017, eq. 3), 15 equal bins of confidence; torchmetrics computes it."""
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    classes = probabilities.shape[1]
+    return float(multiclass_calibration_error(probabilities, label, classes, n_bins=CALIBRATION_BINS, norm="l1"))
+
+
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """(N, C), (N, C) -> (N,) sum_c p log(p / q), in nats; 0 log 0 = 0."""
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1)
+
+
+def js_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """(N, C), (N, C) -> (N,) Jensen-Shannon divergence in nats, 0 to log 2: (KL(p, m) + KL(q, m)) / 2, m = (p + q) / 2."""
+    middle = (p + q) / 2
+    return (kl_divergence(p, middle) + kl_divergence(q, middle)) / 2
+
+
+def report(
+    probabilities: Tensor, label: Tensor, names: tuple[str, ...], distribution: Tensor | None = None
+) -> dict[str, object]:
+    """All figures of one evaluation, over the faces whose label is known; what cannot be known is None.
+
+    probabilities: (N, C). label: (N,), UNLABELLED where hidden. distribution: (N, C) true p(emotion | face).
+    Keys: n, overall, mean, recall (by emotion), ece, js_truth (mean, nats), overall_truth (against the true argmax).
+    Raises ValueError if no face has a label.
+    """
+    known = label != UNLABELLED
+    if not known.any():
+        raise ValueError("no face of this set has a label; there is nothing to evaluate")
+    probabilities, label = probabilities[known].double(), label[known]
+    predicted = probabilities.argmax(1)
+    matrix = confusion(label, predicted, len(names))
+    by_class = recall(matrix)
+    figures = {
+        "n": len(label),
+        "overall": overall_accuracy(matrix),
+        "mean": mean_accuracy(matrix),
+        "recall": {name: None if value.isnan() else float(value) for name, value in zip(names, by_class, strict=True)},
+        "ece": calibration_error(probabilities, label),
+        "js_truth": None,
+        "overall_truth": None,
+    }
+    if distribution is not None:
+        truth = distribution[known].double()
+        figures["js_truth"] = float(js_divergence(probabilities, truth).mean())
+        figures["overall_truth"] = float((predicted == truth.argmax(1)).double().mean())
+    return figures

@@ -1,0 +1,60 @@
+"""Read tensors from a file made by somebody else, without running code that it may hold."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+SAFE_NAMES = {
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+}
+"""All that a pickled dict of numpy arrays needs; none of it runs anything."""
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in SAFE_NAMES:
+            raise pickle.UnpicklingError(f"it asks to run {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_tensors(file: Path) -> dict[str, Any]:
+    """The dict in ``file``: safetensors, a torch file (``weights_only=True``) or a pickled dict of numpy arrays.
+
+    Raises FileNotFoundError, or ValueError if the file is damaged, holds no dict, or would run code.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file of weights at {file}")
+    try:
+        values = _load(file)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, AttributeError) as error:
+        reason = str(error).strip().split("\n")[0].removesuffix(".")
+        raise ValueError(
+            f"{file} is not a safe file of tensors ({reason}). If you trust its maker, convert it where it was made: "
+            "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
+        ) from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} holds a {type(values).__name__}, not a dict of tensors")
+    return values
+
+
+def _load(file: Path) -> Any:
+    if file.suffix == ".safetensors":
+        return load_file(file)
+    with file.open("rb") as stream:
+        start = stream.read(2)
+        stream.seek(0)
+        is_plain_pickle = start[:1] == b"\x80" and file.suffix == ".pkl"
+        if is_plain_pickle:
+            return _ArraysOnly(stream, encoding="latin1").load()
+    return torch.load(file, map_location="cpu", weights_only=True)
