@@ -41,9 +41,9 @@ class Noise:
 class Imbalance:
     """Faces are dropped at random until class l keeps n_l = n_max * mu^l, l = 0..C-1 in canonical order (or ``order``).
 
-    mu = factor^(-1 / (C - 1)), so the largest class is ``factor`` times the smallest (RAC+RSL, section 4.4; there n_l mu^l
-    with n_l what class l has, the same for a balanced set). n_max is the largest for which every class has that many
-    faces; counts are rounded. Faces without a label stay.
+    mu = factor^(-1 / (C - 1)), so the largest class is ``factor`` times the smallest (RAC+RSL, section 4.4; there
+    n_l mu^l with n_l what class l has, the same for a balanced set). n_max is the largest for which every class has
+    that many faces; counts are rounded. Faces without a label stay.
     """
 
     factor: float

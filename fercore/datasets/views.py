@@ -16,6 +16,9 @@ from torch import Tensor
 
 from fercore.datasets import view_ops
 
+Operation = Callable[..., Tensor]
+Matrices = tuple[Tensor, ...]
+
 CPU_CHUNK = 32
 """On a CPU so many faces are worked on at a time, because they fit into its cache; the result does not depend on it."""
 
@@ -64,7 +67,8 @@ class Augmentation:
         :param landmarks: (B, 68, 2) float pixels; NaN stays NaN.
         :return: (B, 3, H, W) float32 in [0, 1], and the landmarks, moved as the image was.
         """
-        plan = self._plan(_Draw(len(images), images.device, generator), *images.shape[2:])
+        draw = _Draw(len(images), images.device, generator)
+        plan, movement = self._plan(draw, images.shape[2:])
         result = torch.empty(images.shape, device=images.device)
         chunk = CPU_CHUNK if images.device.type == "cpu" else len(images)
         for start in range(0, len(images), chunk):
@@ -72,38 +76,37 @@ class Augmentation:
             # a tensor of our own, so that operations may work in place
             image = images[part].to(torch.float32, copy=True)
             if images.dtype == torch.uint8:
-                image.div_(255)
-            for operation, parameters in plan.items():
-                image = operation(image, *(values[part] for values in parameters))
+                image.mul_(1 / 255)
+            for operation, matrices in plan:
+                image = operation(image, *(values[part] for values in matrices))
             torch.clamp(image, 0, 1, out=result[part])
-        if landmarks is not None and view_ops.move in plan:
-            landmarks = view_ops.move_points(landmarks, images.shape[2:], *plan[view_ops.move])
+        if landmarks is not None and movement:
+            landmarks = view_ops.move_points(landmarks, images.shape[2:], *movement)
         return result, landmarks
 
-    def _plan(self, draw: _Draw, height: int, width: int) -> dict[Callable[..., Tensor], tuple[Tensor, ...]]:
-        """The operations in their order, each with its parameters, one row a face."""
-        plan = {}
+    def _plan(self, draw: _Draw, size: tuple[int, int]) -> tuple[list[tuple[Operation, Matrices]], Matrices]:
+        """The operations in their order with their matrices, one a face; and how the face moves."""
+        plan, movement = [], ()
         if self.flip or self.rotate or self.scale or self.shift:
-            plan[view_ops.move] = (
+            movement = (
                 draw.chance(self.flip),
                 draw.between(self.rotate) * (math.pi / 180),
                 1 + draw.between(self.scale),
-                draw.between(self.shift) * width,
-                draw.between(self.shift) * height,
+                draw.between(self.shift) * size[1],
+                draw.between(self.shift) * size[0],
             )
+            plan.append((view_ops.move, view_ops.move_by(size, *movement)))
         if self.brightness or self.contrast or self.saturation or self.hue or self.grey:
-            plan[view_ops.colour] = (
-                1 + draw.between(self.brightness),
-                1 + draw.between(self.contrast),
-                (1 + draw.between(self.saturation)) * ~draw.chance(self.grey),
-                draw.between(self.hue) * (2 * math.pi),
-            )
+            light = (1 + draw.between(self.brightness), 1 + draw.between(self.contrast))
+            saturation = (1 + draw.between(self.saturation)) * ~draw.chance(self.grey)
+            hue = draw.between(self.hue) * (2 * math.pi)
+            plan.append((view_ops.colour, view_ops.colour_by(*light, saturation, hue)))
         if self.blur:
-            plan[view_ops.blur] = (draw.uniform(0, self.blur) * width,)
+            plan.append((view_ops.blur, view_ops.blur_by(size, draw.uniform(0, self.blur) * size[1])))
         if self.noise:
-            plan[view_ops.add_noise_] = (draw.normal(1, height, width), draw.uniform(0, self.noise))
+            plan.append((view_ops.add_noise, (draw.normal(1, *size), draw.uniform(0, self.noise))))
         if self.erase:
-            plan[view_ops.erase_] = (
+            rectangle = (
                 draw.chance(self.erase),
                 draw.uniform(*self.erase_area),
                 torch.exp(draw.between(math.log(self.erase_aspect))),
@@ -111,19 +114,23 @@ class Augmentation:
                 draw.uniform(0, 1),
                 torch.stack([draw.uniform(0, 1) for _ in range(3)], dim=1),
             )
-        return plan
+            plan.append((view_ops.erase, view_ops.erase_by(size, *rectangle)))
+        return plan, movement
 
 
 class _Draw:
-    """Random numbers for B faces, from one generator."""
+    """Random numbers for B faces, from one generator; all uniform ones are drawn at once."""
+
+    UNIFORM = 20
 
     def __init__(self, count: int, device: torch.device, generator: torch.Generator | None):
         self.count = count
         self.where = {"device": device, "generator": generator}
+        self.left = iter(torch.rand(self.UNIFORM, count, **self.where).unbind())
 
     def uniform(self, low: float, high: float) -> Tensor:
         """(B,) in [low, high)."""
-        return torch.rand(self.count, **self.where) * (high - low) + low
+        return next(self.left) * (high - low) + low
 
     def between(self, strength: float) -> Tensor:
         """(B,) from -strength to strength."""
@@ -131,7 +138,7 @@ class _Draw:
 
     def chance(self, probability: float) -> Tensor:
         """(B,) bool, true with this probability."""
-        return self.uniform(0, 1) < probability
+        return next(self.left) < probability
 
     def normal(self, *shape: int) -> Tensor:
         """(B, *shape), standard normal."""
