@@ -1,7 +1,7 @@
 """Checkpoints: safetensors and JSON, written whole or not at all, never pickles.
 
 A run's folder holds ``config.json`` (how the method is built), ``model.safetensors`` (the trained method), and
-``state.safetensors`` (where training stands: method, optimiser and progress in one file, so that they always fit together).
+``state.safetensors`` (where training stands: method, optimiser and progress in one file, so that they always match).
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ CONFIG, MODEL, STATE = "config.json", "model.safetensors", "state.safetensors"
 
 @dataclass
 class Progress:
-    """Where training stands: ``step`` steps of ``epoch`` are done; ``sums`` of the loss terms so far in it; past epochs."""
+    """Where training stands.
+
+    ``step`` steps of ``epoch`` are done, in which the loss terms summed to ``sums``; ``history`` holds the past epochs.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -53,7 +56,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def save_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, run: dict) -> None:
-    """Everything that ``resume`` needs, in one file. ``run`` identifies the training: only the same one may resume it."""
+    """Everything that ``resume`` needs, in one file; only the training that ``run`` describes may take it up."""
     tensors = {f"method.{key}": value for key, value in method.state_dict().items()}
     for number, values in optimiser.state_dict()["state"].items():
         for key, value in values.items():
@@ -63,23 +66,21 @@ def save_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, 
 
 
 def load_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, run: dict) -> Progress:
-    """Put ``method`` and ``optimiser`` where the state file left them. Raises ValueError if it is another training's."""
+    """Put ``method`` and ``optimiser`` where the file left them. Raises ValueError if it is another training's."""
     tensors, note = load_tensors(path)
     if "progress" not in note:
         raise ValueError(f"{path} is not a training state; --resume needs the {STATE} that train wrote")
     _check_same(path, json.loads(note["run"]), json.loads(json.dumps(run)))
-    _fill(
-        method,
-        {key.removeprefix("method."): value for key, value in tensors.items() if key.startswith("method.")},
-        path,
-    )
-    state = optimiser.state_dict()
-    state["state"] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, number, name = key.split(".", 2)
-            state["state"].setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict(state)
+    _fill(method, _part(tensors, "method."), path)
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    memory: dict[int, dict[str, Tensor]] = {}
+    for key, value in _part(tensors, "optimiser.").items():
+        number, name = key.split(".", 1)
+        # Laid out as its parameter is (channels_last): a fused optimiser walks both in the order of memory.
+        like = parameters[int(number)]
+        value = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        memory.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": memory})
     return Progress(**json.loads(note["progress"]))
 
 
@@ -112,7 +113,7 @@ def load_method(checkpoint: str | Path) -> tuple[Method, dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file} does not describe a method that this version knows ({error})") from error
     _fill(method, tensors, path)
-    return method.eval(), config
+    return method.eval().to(memory_format=torch.channels_last), config
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -122,13 +123,12 @@ def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         raise ValueError(f"{path} does not fit this method: {str(error).splitlines()[-1].strip()}") from error
 
 
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def _check_same(path: Path, old: dict, new: dict) -> None:
-    changed = [
-        f"{key} was {old.get(key)!r}, now {new.get(key)!r}"
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
-        raise ValueError(
-            f"{path} belongs to another training ({'; '.join(changed)}); choose another --out or leave --resume"
-        )
+    keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    if keys:
+        changes = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys)
+        raise ValueError(f"{path} belongs to another training ({changes}); choose another --out or leave out --resume")

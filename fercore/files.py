@@ -10,7 +10,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, force it to the disk, then rename it: readers see old or new."""
+    """Let ``write`` fill a temporary file, force it to the disk, then rename it to ``path``: old or new, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

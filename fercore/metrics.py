@@ -1,7 +1,7 @@
 """How good a set of predictions is: accuracies, calibration, and closeness to the true distributions.
 
-N faces, C classes. Divergences are in nats (natural logarithm). Classes that the data does not hold give NaN and are left
-out of means.
+N faces, C classes. Divergences are in nats (natural logarithm). Classes that the data does not hold give NaN and are
+left out of means.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 def js_divergence(p: Tensor, q: Tensor) -> Tensor:
-    """(N, C), (N, C) -> (N,) Jensen-Shannon divergence in nats, 0 to log 2: (KL(p, m) + KL(q, m)) / 2, m = (p + q) / 2."""
+    """(N, C), (N, C) -> (N,) Jensen-Shannon: (KL(p, m) + KL(q, m)) / 2 with m = (p + q) / 2; nats, from 0 to log 2."""
     middle = (p + q) / 2
     return (kl_divergence(p, middle) + kl_divergence(q, middle)) / 2
 

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from tqdm.auto import tqdm
 
+from fercore.methods.base import Clock
+
 TIMED_FROM, TIMED_TO = 3, 10
 """The estimate of the whole time rests on these steps of the run; the first ones are slow."""
 
@@ -18,9 +20,9 @@ TIMED_FROM, TIMED_TO = 3, 10
 class ProgressBar:
     """One bar over all steps, on stderr, with the loss terms by name and the time left; before it, an estimate."""
 
-    def __init__(self, total: int, done: int, epochs: int, visible: bool = True):
-        self.first, self.total, self.epochs, self.visible = done, total, epochs, visible
-        self.bar = tqdm(total=total, initial=done, unit="step", disable=not visible, mininterval=0.5, leave=True)
+    def __init__(self, start: Clock, visible: bool = True):
+        self.first, self.total, self.epochs, self.visible = start.step, start.steps, start.epochs, visible
+        self.bar = tqdm(total=start.steps, initial=start.step, unit="step", disable=not visible, mininterval=0.5)
 
     def __enter__(self) -> Self:
         return self

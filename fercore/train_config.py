@@ -70,7 +70,7 @@ class TrainConfig:
 
     @classmethod
     def paper(cls) -> Self:
-        """What several of the papers share (EAC, section 4.2): Adam, 1e-4, decay 0.9 an epoch, 60 epochs of batches of 32."""
+        """What EAC's released code trains with: Adam, 1e-4, decay 0.9 an epoch, 60 epochs of batches of 32."""
         return cls(60, 32, 1e-4, "adam", weight_decay=1e-4, schedule="exponential", warmup=0.0)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from fercore.models.backbones import Backbone
@@ -17,12 +18,13 @@ class Classifier(nn.Module):
         self.head = nn.Linear(backbone.dim, classes)
 
     def pool(self, feature_map: Tensor) -> Tensor:
-        """(B, c, h, w) -> (B, c), the mean over places."""
-        return feature_map.mean((2, 3))
+        """(B, c, h, w) -> (B, c), the mean over places, in full precision."""
+        return feature_map.float().mean((2, 3))
 
     def classify(self, feature_map: Tensor) -> Tensor:
-        """(B, c, h, w) -> (B, classes) logits."""
-        return self.head(self.dropout(self.pool(feature_map)))
+        """(B, c, h, w) -> (B, classes) logits, in full precision: bf16 keeps under three digits of a logit."""
+        with torch.autocast(feature_map.device.type, enabled=False):
+            return self.head(self.dropout(self.pool(feature_map)))
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, classes)."""

@@ -1,8 +1,9 @@
 """Load pretrained trunks strictly, from each layout in which released face-recognition weights come.
 
-Known layouts: torchvision's names, bare or under ``state_dict``/``state_dict_backbone``/``model``; any prefix before them
-(``module.``, ``feat_net.``, ``backbone.``); a ResNet as ``features.N``; Swin's original names; VGGFace2's pickled dict of
-numpy arrays; fercore's own checkpoints. A trunk that does not match in full is an error, never a silent random start.
+Known layouts: torchvision's names, bare or under ``state_dict``, ``state_dict_backbone`` or ``model``; any prefix
+before them (``module.``, ``feat_net.``, ``backbone.``); a ResNet as ``features.N``; Swin's original names; VGGFace2's
+pickled dict of numpy arrays; fercore's own checkpoints. A trunk that does not match in full is an error, never a silent
+random start.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SWIN_ORIGINAL = (
 
 @dataclass(frozen=True)
 class Report:
-    """Keys of the trunk that were loaded and that the file lacked, and keys of the file that were left over (a head)."""
+    """Keys of the trunk that were loaded, those that the file lacked, and keys of the file left over (its head)."""
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]

@@ -1,0 +1,5 @@
+"""``python -m fercore``: see ``fercore.cli``."""
+
+from fercore.cli import main
+
+main()

@@ -1,0 +1,235 @@
+"""``python -m fercore COMMAND ...``: train, evaluate, predict, bench, run, doctor, data.
+
+Each command prints its result as one JSON object on the last line of stdout; progress and talk go to stderr. A wrong
+request ends with one sentence and exit status 2, Ctrl-C with 130. FERCORE_DEBUG=1 shows where an error came from.
+What is heavy to import is imported inside the commands, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+Preset = Literal["fast", "quick", "paper"]
+NO_WEIGHTS = "none"
+
+
+def train(
+    method: tyro.conf.Positional[str],
+    condition: str = "clean",
+    preset: Preset = "quick",
+    seed: int = 0,
+    data: Path | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    classes: Literal[7, 8] = 7,
+    backbone: str | None = None,
+    weights: str | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    amp: Literal["auto", "no"] | None = None,
+    compile: bool = False,
+    variant: str = "",
+    results: Path | None = None,
+) -> dict[str, Any]:
+    """Train a method and test it. Prints overall, mean, recall (by emotion), ece, seconds, n.
+
+    :param method: its name, e.g. baseline.
+    :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, joined by '+'.
+    :param preset: fast (seconds), quick (a minute on a laptop), paper (a GPU).
+    :param data: a folder in fercore's format; BlendFER if left out.
+    :param out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out.
+    :param resume: go on from the state in that folder.
+    :param weights: where the backbone starts: face, imagenet, none, or a file.
+    :param size: side of the image that the backbone sees, in pixels.
+    :param variant: what the results call your changes; by default they list them.
+    :param results: also add a row to this CSV file.
+    """
+    from fercore.experiment import Experiment, result_row, run_experiment
+    from fercore.results import append_row
+
+    settings = _settings(backbone, weights, size)
+    training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
+    experiment = Experiment(method, condition, preset, seed, classes, data, settings, training, variant)
+    result = run_experiment(experiment, out or experiment.folder, resume)
+    if results is not None:
+        append_row(results, result_row(result))
+    return result
+
+
+def evaluate(
+    checkpoint: tyro.conf.Positional[Path],
+    data: Path | None = None,
+    split: Literal["train", "val", "test"] = "test",
+) -> dict[str, Any]:
+    """Measure a trained method on a dataset or on a folder of photographs.
+
+    :param checkpoint: a run's folder, or its model.safetensors.
+    :param data: a folder in fercore's format, or one of photos with labels.csv (path,label); BlendFER if left out.
+    :param split: which part of a dataset.
+    """
+    from fercore.checkpoints import load_method
+    from fercore.experiment import open_data
+    from fercore.training import evaluate as measure
+
+    method, config = load_method(checkpoint)
+    if data is not None and not (data / "faces.parquet").exists() and (data / "labels.csv").exists():
+        from fercore.photos import evaluate_photos
+
+        return evaluate_photos(method, data)
+    return measure(method, open_data(data, config["classes"]).where(split))
+
+
+def predict(checkpoint: tyro.conf.Positional[Path], photo: tyro.conf.Positional[tuple[Path, ...]]) -> dict[str, Any]:
+    """Find the faces in photographs and say what each expresses.
+
+    :param checkpoint: a run's folder, or its model.safetensors.
+    :param photo: image files.
+    """
+    from fercore.checkpoints import load_method
+    from fercore.photos import predict_photos
+
+    if not photo:
+        raise ValueError("give at least one photo to predict")
+    method, _ = load_method(checkpoint)
+    return predict_photos(method, list(photo))
+
+
+def bench(
+    method: tyro.conf.Positional[tuple[str, ...]],
+    preset: Preset = "quick",
+    data: Path | None = None,
+    rounds: int = 20,
+    backbone: str | None = None,
+    weights: str | None = NO_WEIGHTS,
+    size: int | None = None,
+) -> dict[str, Any]:
+    """Time methods against plain cross-entropy, step by step in turn. Prints step_ratio, epoch_ratio, peak_mb, images_per_s.
+
+    :param method: names of methods.
+    :param rounds: timed steps of each.
+    """
+    from fercore.bench import bench as measure
+    from fercore.experiment import open_data
+    from fercore.methods import method_class
+
+    if not method:
+        raise ValueError("give at least one method to bench")
+    for name in method:
+        method_class(name)
+    faces = open_data(data, 7).where("train")
+    return measure(list(method), faces, preset, rounds, **_settings(backbone, weights, size))
+
+
+def run(
+    methods: str = "baseline",
+    conditions: str = "clean",
+    seeds: str = "0",
+    preset: Preset = "quick",
+    results: Path = Path("notebooks/results/runs.csv"),
+    data: Path | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+    variant: str = "",
+) -> dict[str, Any]:
+    """Train every method under every condition with every seed, a row of results each; rows already there are skipped.
+
+    :param methods: names with commas between: baseline,cb
+    :param conditions: likewise: clean,noise:0.3
+    :param seeds: likewise: 0,1,2
+    :param results: the CSV file.
+    """
+    from fercore.experiment import Experiment
+    from fercore.matrix import plan, run_matrix
+
+    settings, training = _settings(backbone, weights, size), _given(epochs=epochs, lr=lr)
+    names, wanted = _list(methods), _list(conditions)
+    base = Experiment(names[0], wanted[0], preset, 0, 7, data, settings, training, variant)
+    return run_matrix(plan(base, names, wanted, _numbers(seeds)), results)
+
+
+def doctor() -> dict[str, Any]:
+    """Check this installation: versions, devices, data, permissions, and what to mend."""
+    from fercore.doctor import examine
+
+    return examine()
+
+
+def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8] = 7) -> dict[str, Any]:
+    """Open a dataset, check it, and say what is in it.
+
+    :param folder: a folder in fercore's format; BlendFER if left out.
+    """
+    from fercore.experiment import open_data
+
+    faces = open_data(folder, classes)
+    splits = {}
+    for name in dict.fromkeys(faces.split):
+        part = faces.where(name)
+        splits[name] = {"n": len(part), "by_emotion": dict(zip(part.classes, part.counts.tolist(), strict=True))}
+    known = ("landmarks", "distribution", "votes", "subject")
+    return {
+        "size": list(faces.size),
+        "splits": splits,
+        "known": [name for name in known if getattr(faces, name) is not None],
+        "subjects": None if faces.subject is None else len(set(faces.subject)),
+    }
+
+
+COMMANDS = {f.__name__: f for f in (train, evaluate, predict, bench, run, doctor, data)}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; exits with 0, 1 (doctor found something to mend), 2 (a wrong request) or 130 (Ctrl-C)."""
+    try:
+        result = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fercore", args=arguments)
+        print(json.dumps(result, allow_nan=False), flush=True)
+    except KeyboardInterrupt:
+        _leave("stopped; training goes on from here with --resume", 130)
+    except (ValueError, OSError) as error:
+        if os.environ.get("FERCORE_DEBUG"):
+            raise
+        _leave(" ".join(str(error).split()) or type(error).__name__, 2)
+    if isinstance(result, dict) and result.get("mend"):
+        sys.exit(1)
+
+
+def _leave(sentence: str, status: int) -> None:
+    print(f"fercore: {sentence}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _settings(backbone: str | None, weights: str | None, size: int | None) -> dict[str, Any]:
+    """Changes of the method's Config; ``none`` means a random start, as does another backbone than the light one."""
+    settings = _given(backbone=backbone, weights=weights, size=size)
+    if weights == NO_WEIGHTS or (weights is None and backbone not in (None, "light")):
+        settings["weights"] = None
+    return settings
+
+
+def _list(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise ValueError(f"{text!r} is no list; write names with commas between")
+    return parts
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in _list(text)]
+    except ValueError:
+        raise ValueError(f"--seeds {text!r}: write whole numbers with commas between, e.g. 0,1,2") from None

@@ -1,0 +1,129 @@
+"""One experiment from settings to figures: data, condition, method, training, test."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fercore
+from fercore.checkpoints import CONFIG, MODEL, STATE
+from fercore.datasets import FaceDataset, apply_condition, parse_condition
+from fercore.environment import commit, device_name
+from fercore.files import write_json
+from fercore.methods import build, method_class
+from fercore.results import COLUMNS
+from fercore.training import TrainConfig, evaluate, fit
+
+HISTORY, RESULT = "history.json", "result.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, on what, and how.
+
+    settings: fields of the method's Config that differ from the preset; training: those of TrainConfig.
+    variant: what the results call this deviation; by default the deviations themselves.
+    data: a folder in our format; None for BlendFER.
+    """
+
+    method: str
+    condition: str = "clean"
+    preset: str = "quick"
+    seed: int = 0
+    classes: int = 7
+    data: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    variant: str = ""
+
+    def __post_init__(self):
+        method_class(self.method)
+        parse_condition(self.condition)
+        if not self.variant:
+            changes = {**self.settings, **self.training}
+            if self.data is not None:
+                changes["data"] = self.data.name
+            if self.classes != 7:
+                changes["classes"] = self.classes
+            object.__setattr__(self, "variant", ",".join(f"{key}={value}" for key, value in changes.items()))
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """By which results tell runs apart."""
+        return {name: getattr(self, name) for name in ("method", "variant", "condition", "preset", "seed")}
+
+    @property
+    def folder(self) -> Path:
+        """Where its files go unless said otherwise: runs/METHOD-CONDITION-PRESET-SEED, without awkward characters."""
+        parts = [self.method, self.condition, self.preset, str(self.seed)] + ([self.variant] if self.variant else [])
+        name = "-".join(parts)
+        return Path("runs") / "".join(c if c.isalnum() or c in "-+.=," else "_" for c in name)
+
+
+def open_data(folder: Path | None, classes: int) -> FaceDataset:
+    """A folder in our format, or BlendFER."""
+    if folder is not None:
+        return FaceDataset.open(folder, classes)
+    from fercore.datasets import blendfer  # brings the renderer, which takes a moment to import
+
+    return blendfer.open(classes)
+
+
+def run_experiment(
+    experiment: Experiment, out: Path, resume: bool = False, faces: FaceDataset | None = None
+) -> dict[str, Any]:
+    """Train, test, and write config, model, state, history and result into ``out``.
+
+    :param faces: the opened data, if it is at hand already.
+    :return: the figures on the test split, with ``params``, ``out`` and the settings that identify the run.
+    """
+    start = time.monotonic()
+    faces = open_data(experiment.data, experiment.classes) if faces is None else faces
+    train = apply_condition(faces.where("train"), experiment.condition, experiment.seed)
+    val = faces.where("val") if (faces.split == "val").any() else None
+    test = faces.where("test")
+    method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **experiment.settings)
+    config = TrainConfig.preset(experiment.preset, method, **{"seed": experiment.seed, **experiment.training})
+
+    if not resume:  # an earlier run's files must not pass for this one's
+        for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
+            (out / name).unlink(missing_ok=True)
+    described = {
+        "fercore": fercore.__version__,
+        **experiment.key,
+        "classes": experiment.classes,
+        "data": "BlendFER" if experiment.data is None else str(experiment.data),
+        "settings": asdict(method.config),
+        "training": asdict(config),
+    }
+    if not (resume and (out / STATE).exists()):
+        write_json(out / CONFIG, described)
+    print(f"{experiment.method}: {len(train)} faces, {config.epochs} epochs, files in {out}", file=sys.stderr)
+    history = fit(method, train, config, val, out, resume)
+    write_json(out / HISTORY, history)
+    figures = evaluate(method, test)
+    trained = sum(entry["seconds"] for entry in history)
+    figures["seconds"] = round(time.monotonic() - start, 2)
+    result = {
+        **experiment.key,
+        **figures,
+        "train_seconds": round(trained, 2),
+        "params": sum(parameter.numel() for parameter in method.parameters()),
+        "out": str(out),
+    }
+    write_json(out / RESULT, result)
+    return result
+
+
+def result_row(result: dict[str, Any]) -> dict[str, Any]:
+    """A result as a row of the results file."""
+    row = {name: result[name] for name in COLUMNS if name in result}
+    row |= {f"recall_{name}": value for name, value in result["recall"].items()}
+    row |= {"commit": commit(), "torch": torch.__version__, "device": device_name()}
+    return row | {"date": datetime.now(UTC).strftime("%Y-%m-%d")}
