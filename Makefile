@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PRESET ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab notebooks bench check clean
+.PHONY: help course test lab notebooks results bench check clean
 
 help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ lab: $(STAMP)  ## open the lessons in JupyterLab
 
 notebooks: $(STAMP)  ## rebuild the committed notebooks, with outputs, from notebooks/src
 	$(RUN) -m fercore.course build
+
+results: $(STAMP)  ## measure what the README's table shows; runs already in notebooks/results are skipped
+	$(RUN) -m fercore run --methods baseline --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
+	$(RUN) -m fercore.course readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one
 	$(RUN) -m fercore bench baseline

@@ -19,7 +19,7 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def runs_folder(*parts: str) -> Path:
-    """``runs/`` of the clone (outside of one, as on Colab, of the current folder), with ``parts`` below; made if new."""
+    """``runs/PARTS`` of the clone, or of the current folder outside of one (as on Colab); made if it is new."""
     if chosen := os.environ.get(RUNS):
         base = Path(chosen)
     else:

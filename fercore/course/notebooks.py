@@ -88,6 +88,7 @@ def execute(
                 cwd=str(cwd or Path.cwd()),
                 progress_bar=False,
                 kernel_name="python3",
+                extra_arguments=["--log-level=40"],  # errors only: else each kernel talks over the progress line
             )
     finally:
         for name, value in before.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pandas as pd
-
 from fercore.course.lessons import LESSONS, REPOSITORY, minutes, read_timings
+from fercore.results import read_results
 from fercore.viz.tables import results_markdown, summarise
 
 
@@ -31,10 +30,11 @@ def lesson_index(root: Path) -> str:
 def results(root: Path) -> str:
     """The table of notebooks/results/runs.csv at preset quick, or one sentence if nothing was run yet."""
     file = root / "notebooks" / "results" / "runs.csv"
-    if not file.is_file():
-        return "No results yet: `python -m fercore train baseline` gives the first."
-    runs = pd.read_csv(file)
-    return results_markdown(summarise(runs[runs["preset"] == "quick"]))
+    runs = read_results(file)
+    runs = runs[runs["preset"] == "quick"]
+    if runs.empty:
+        return "No results yet: `make results` measures the first."
+    return results_markdown(summarise(runs))
 
 
 PARTS = {"lessons": lesson_index, "results": results}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
 def to_numpy(values: np.ndarray | Tensor | list) -> np.ndarray:
-    """A numpy array of ``values``; tensors are detached and brought to the CPU."""
-    return values.detach().cpu().float().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    """A numpy array of ``values``; tensors are detached and brought to the CPU (bfloat16, unknown to numpy, as float)."""
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def to_pictures(images: np.ndarray | Tensor | list) -> np.ndarray:
@@ -18,12 +22,11 @@ def to_pictures(images: np.ndarray | Tensor | list) -> np.ndarray:
     Raises ValueError for any other shape.
     """
     array = np.stack([to_numpy(image) for image in images]) if isinstance(images, list) else to_numpy(images)
-    was_bytes = array.dtype == np.uint8 or (isinstance(images, Tensor) and not images.is_floating_point())
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or 3 not in (array.shape[1], array.shape[-1]):
         raise ValueError(f"pictures are (N, 3, H, W) or (N, H, W, 3), not {tuple(array.shape)}")
     if array.shape[-1] != 3:
         array = array.transpose(0, 2, 3, 1)
-    scaled = array if was_bytes else array * 255
+    scaled = array if array.dtype == np.uint8 else array * 255
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

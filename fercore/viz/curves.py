@@ -6,44 +6,51 @@ from collections.abc import Sequence
 from itertools import cycle
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fercore.viz.style import ACCENT, CONTRAST, FAINT, INK, MUTED, new_figure, styled
+from fercore.viz.style import ACCENT, CONTRAST, MUTED, new_figure, styled
 
 LOOKS = ((ACCENT, "-"), (CONTRAST, "--"), ("#009E73", "-."), ("#CC79A7", ":"), (MUTED, (0, (6, 1, 1, 1))))
 
 
-@styled
-def learning_curves(history: Sequence[dict], losses: Sequence[str], scores: Sequence[str] = ()) -> Figure:
-    """Loss terms at the left, scores in [0, 1] at the right, both by epoch, each line named at its end.
+def _lines(axes: Axes, lines: dict[str, list[tuple[int, float]]], epochs: int, write) -> None:
+    """Draw name -> [(epoch, value)] and set each name, with its last value, at the end of its line."""
+    ends = []
+    for (name, points), (colour, dashes) in zip(lines.items(), cycle(LOOKS), strict=False):
+        x, y = np.array(points, dtype=float).T
+        axes.plot(x, y, color=colour, linestyle=dashes, marker="o", markersize=4)
+        ends.append((y[-1], x[-1], f"{name.replace('_', ' ')} {write(y[-1])}", colour))
+    low, high = axes.get_ylim()
+    place = -np.inf
+    for value, x, text, colour in sorted(ends):
+        place = max(value, place + 0.085 * (high - low))
+        axes.text(x + 0.035 * epochs, place, text, color=colour, va="center", fontsize=8.5)
+    axes.set(xlim=(0.9, epochs * 1.45 + 0.1), xlabel="epoch", xticks=range(1, epochs + 1, max(1, epochs // 8)))
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
 
-    history: one dict an epoch. losses, scores: keys of these dicts. Raises KeyError for a key no epoch has.
+
+@styled
+def learning_curves(history: Sequence[dict]) -> Figure:
+    """Each loss term at the left; both accuracies on the validation set, where there are any, at the right.
+
+    history: what ``fit`` returns: one dict an epoch with ``losses`` (name -> value) and, if evaluated, ``val``.
     """
-    panels = [("loss", losses)] + ([("score on the validation set", scores)] if scores else [])
-    figure, all_axes = new_figure(4.3 * len(panels), 2.9, ncols=len(panels))
-    for axes, (title, keys) in zip(all_axes, panels, strict=True):
-        ends = []
-        for key, (colour, line) in zip(keys, cycle(LOOKS), strict=False):
-            points = [(epoch + 1, row[key]) for epoch, row in enumerate(history) if key in row]
-            if not points:
-                raise KeyError(f"no epoch has {key!r}; the last one has {', '.join(history[-1])}")
-            x, y = np.array(points, dtype=float).T
-            axes.plot(x, y, color=colour, linestyle=line, marker="o" if len(x) < 3 else None)
-            ends.append((y[-1], x[-1], key, colour))
-        axes.set_xlim(1 if len(history) > 1 else 0, len(history) * 1.32)
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
-        axes.grid(axis="y")
-        if title != "loss":
-            axes.set_ylim(0, 1)
-        low, high = axes.get_ylim()
-        place = -np.inf
-        for value, x, key, colour in sorted(ends):
-            place = max(value, place + 0.085 * (high - low))
-            text = f"{value:.2f}" if title == "loss" else f"{100 * value:.0f} %"
-            axes.text(x + 0.02 * len(history), place, f"{key} {text}", color=colour, va="center", fontsize=8.5)
-        step = max(1, len(history) // 6)
-        axes.set_xticks(range(1, len(history) + 1, step))
-        axes.spines["left"].set_color(FAINT)
-        axes.tick_params(axis="y", labelcolor=INK)
+    losses: dict[str, list] = {}
+    scores: dict[str, list] = {}
+    for epoch, row in enumerate(history, start=1):
+        for name, value in row["losses"].items():
+            losses.setdefault(name, []).append((epoch, value))
+        for name in ("overall", "mean"):
+            if "val" in row:
+                scores.setdefault(name, []).append((epoch, row["val"][name]))
+    figure, axes = new_figure(4.4 * (1 + bool(scores)), 2.9, ncols=1 + bool(scores))
+    _lines(axes[0], losses, len(history), "{:.2f}".format)
+    axes[0].set_title("loss while training")
+    if scores:
+        axes[1].set_ylim(0, 1)
+        _lines(axes[1], scores, len(history), lambda value: f"{100 * value:.0f} %")
+        axes[1].set_title("accuracy on the validation set")
+        axes[1].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     return figure

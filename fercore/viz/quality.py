@@ -15,9 +15,17 @@ from fercore.viz.style import ACCENT, CONTRAST, FAINT, INK, MUTED, new_figure, p
 
 @styled
 def confusion(
-    counts: Values, names: Sequence[str], title: str = "What is taken for what", truth: str = "truth"
+    counts: Values,
+    names: Sequence[str],
+    title: str = "What is taken for what",
+    truth: str = "truth",
+    seen: str = "the model's answer",
+    of: str = "faces",
 ) -> Figure:
-    """Rows: the truth; columns: the answer; each row is shown in percent of its faces. counts: (C, C) integers."""
+    """Rows: the truth; columns: the answer; each row is shown in percent of its sum.
+
+    counts: (C, C) integers. truth, seen: what rows and columns are. of: what is counted.
+    """
     matrix = to_numpy(counts).astype(float)
     totals = matrix.sum(1)
     share = np.divide(matrix, totals[:, None], out=np.zeros_like(matrix), where=totals[:, None] > 0)
@@ -36,7 +44,7 @@ def confusion(
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="the model's answer, in % of the row", ylabel=f"{truth} (faces)")
+    axes.set(xlabel=f"{seen}, in % of the row", ylabel=f"{truth} ({of})")
     axes.set_title(title)
     return figure
 

@@ -1,0 +1,192 @@
+"""Figures say what their arrays say: read back from the artists, not from pixels."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from fercore import metrics, viz
+from fercore.emotions import COLOURS, class_names
+from fercore.viz.arrays import to_pictures
+from fercore.viz.show import bundle
+
+NAMES = class_names(7)
+PHOTO = np.zeros((40, 30, 3), np.uint8)
+TRUTH = np.array([0.2, 0.03, 0.01, 0.62, 0.02, 0.02, 0.1])
+VOTES = np.array([3, 0, 0, 6, 0, 0, 1])
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text()]
+
+
+def faces(n: int) -> torch.Tensor:
+    return torch.randint(256, (n, 3, 16, 16), generator=torch.Generator().manual_seed(n)).to(torch.uint8)
+
+
+def history(epochs: int) -> list[dict]:
+    return [
+        {"losses": {"cross_entropy": 2.0 / (e + 1), "pull": 0.1}, "val": {"overall": 0.1 * e, "mean": 0.08 * e}}
+        for e in range(epochs)
+    ]
+
+
+def runs() -> pd.DataFrame:
+    rows = [
+        {
+            "method": method,
+            "variant": None,
+            "condition": condition,
+            "preset": "quick",
+            "seed": seed,
+            "overall": 0.6 + 0.1 * seed,
+        }
+        for method in ("baseline", "leaf")
+        for condition in ("clean", "noise:0.3")
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(rows).assign(variant=None, preset="quick", mean=lambda table: table["overall"] - 0.2)
+
+
+FIGURES = {
+    "agreement": lambda: viz.agreement(np.array([3, 5, 6, 10, 10])),
+    "attention_strip": lambda: viz.attention_strip(faces(2), torch.rand(2, 4, 4), ["a", "b"], "title"),
+    "class_counts": lambda: viz.class_counts(torch.arange(7), NAMES),
+    "class_recall": lambda: viz.class_recall(TRUTH, VOTES, NAMES, 0.7, 0.6),
+    "confusion": lambda: viz.confusion(np.eye(7, dtype=int), NAMES),
+    "contact_sheet": lambda: viz.contact_sheet(faces(5), captions=list("abcde"), columns=3, rows=["x", "y"], title="t"),
+    "distribution_bars": lambda: viz.distribution_bars(TRUTH, NAMES, VOTES),
+    "embedding": lambda: viz.embedding(np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 6, NAMES),
+    "face_lab": lambda: viz.face_lab(faces(1)[0], TRUTH, VOTES, NAMES),
+    "learning_curves": lambda: viz.learning_curves(history(4)),
+    "learning_curves_one_epoch": lambda: viz.learning_curves(history(1)),
+    "opinions": lambda: viz.opinions(PHOTO, [(1, 2, 9, 9)], [dict(zip(NAMES, TRUTH, strict=True))]),
+    "opinions_without_faces": lambda: viz.opinions(PHOTO, [], []),
+    "pipeline": lambda: viz.pipeline(
+        [{"name": "a", "image": faces(1)[0]}, {"name": "b", "text": "c\nd", "strong": True}]
+    ),
+    "reliability": lambda: viz.reliability(torch.rand(50), torch.arange(50) % 2 == 0),
+    "results_figure": lambda: viz.results_figure(viz.summarise(runs())),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_draws_and_leaves_the_surroundings_alone(name):
+    before = dict(mpl.rcParams)
+    data, _ = bundle(FIGURES[name](), alt="a figure")
+    assert {"image/png", "image/jpeg"} & set(data)
+    assert dict(mpl.rcParams) == before
+
+
+def test_confusion_writes_row_percentages():
+    counts = np.zeros((7, 7), int)
+    counts[0, :2] = 3, 1
+    counts[6, 6] = 5
+    assert texts(viz.confusion(counts, NAMES)) == ["75", "25", "100"]
+
+
+def test_confusion_marks_a_class_without_faces():
+    labels = viz.confusion(np.diag([1, 2, 3, 4, 5, 6, 0]), NAMES).axes[0].get_yticklabels()
+    assert labels[6].get_text() == "neutral  (0)"
+
+
+def test_reliability_gives_the_calibration_error_of_torchmetrics():
+    random = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(400, 7, generator=random).mul(3).softmax(1)
+    label = torch.randint(7, (400,), generator=random)
+    confidence, answer = probabilities.max(1)
+    expected = metrics.calibration_error(probabilities, label)
+    figure = viz.reliability(confidence, answer == label, bins=metrics.CALIBRATION_BINS)
+    assert f"ECE {100 * expected:.1f} %" in texts(figure)
+
+
+def test_reliability_of_a_perfectly_calibrated_model_is_zero():
+    figure = viz.reliability([0.5, 0.5, 1.0], [True, False, True])
+    assert "ECE 0.0 %" in texts(figure)
+
+
+def test_class_recall_sorts_by_frequency_and_names_both_accuracies():
+    figure = viz.class_recall(TRUTH, [10, 70, 20, 30, 40, 50, 60], NAMES, 0.71, 0.64)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:3] == ["fear", "neutral", "anger"]
+    assert " overall 71 % " in texts(figure)
+    assert " mean 64 % " in texts(figure)
+
+
+def test_class_recall_survives_a_class_that_is_not_there():
+    viz.class_recall([np.nan, *TRUTH[1:]], VOTES, NAMES, 0.7, 0.6)
+
+
+def test_votes_are_one_marker_each():
+    left, right = viz.distribution_bars(TRUTH, NAMES, VOTES).axes
+    drawn = [len(line.get_xdata()) for line in right.lines if line.get_marker() not in ("", "None", None)]
+    assert drawn == VOTES.tolist()
+    assert [bar.get_width() for bar in left.patches] == pytest.approx(TRUTH.tolist())
+
+
+def test_emotions_keep_their_colour():
+    bars = viz.class_counts(VOTES, NAMES).axes[0].patches
+    assert [mpl.colors.to_hex(bar.get_facecolor()).upper() for bar in bars] == [COLOURS[name] for name in NAMES]
+
+
+def test_learning_curves_name_every_term():
+    drawn = texts(viz.learning_curves(history(4)))
+    assert drawn == ["pull 0.10", "cross entropy 0.50", "mean 24 %", "overall 30 %"]
+
+
+def test_learning_curves_without_evaluation():
+    assert len(viz.learning_curves([{"losses": {"cross_entropy": 1.0}}]).axes) == 1
+
+
+def test_contact_sheet_refuses_captions_that_do_not_match():
+    with pytest.raises(ValueError, match="2 captions for 3 faces"):
+        viz.contact_sheet(faces(3), captions=["a", "b"])
+    with pytest.raises(ValueError, match="1 row names for 2 rows"):
+        viz.contact_sheet(faces(3), columns=2, rows=["a"])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.full((2, 3, 4, 4), 128, dtype=torch.uint8),
+        torch.full((2, 3, 4, 4), 128 / 255),
+        np.full((2, 4, 4, 3), 128, np.uint8),
+        [np.full((4, 4, 3), 128, np.uint8)] * 2,
+        [torch.full((3, 4, 4), 128, dtype=torch.uint8)] * 2,
+    ],
+    ids=["bytes", "floats", "channels last", "list of arrays", "list of tensors"],
+)
+def test_pictures_come_in_many_forms(images):
+    pictures = to_pictures(images)
+    assert pictures.shape == (2, 4, 4, 3)
+    assert pictures.dtype == np.uint8
+    assert (pictures == 128).all()
+
+
+def test_pictures_refuse_what_is_none():
+    with pytest.raises(ValueError, match="pictures are"):
+        to_pictures(np.zeros((4, 5)))
+
+
+def test_summary_is_mean_and_students_interval():
+    row = viz.summarise(runs()).iloc[0]
+    assert (row["seeds"], row["overall"]) == (2, pytest.approx(0.65))
+    assert row["overall_pm"] == pytest.approx(12.7062 * 0.05, rel=1e-4)  # t(0.975, 1) = 12.7062, s / sqrt(2) = 0.05
+
+
+def test_summary_counts_a_seed_once_and_tells_a_lone_seed():
+    table = runs()
+    again = table[table["seed"] == 1].assign(overall=0.9)
+    row = viz.summarise(pd.concat([table, again])).iloc[0]
+    assert row["seeds"] == 2
+    assert row["overall"] == pytest.approx(0.75)
+    assert np.isnan(viz.summarise(table[table["seed"] == 0]).iloc[0]["overall_pm"])
+
+
+def test_results_table_leaves_gaps_where_nothing_was_run():
+    table = runs()
+    table = table[(table["method"] != "leaf") | (table["condition"] != "clean")]
+    lines = viz.results_markdown(viz.summarise(table)).splitlines()
+    assert lines[0] == "| method | clean | noise:0.3 |"
+    assert lines[3].startswith("| leaf |  | 65.0 ± ")
