@@ -30,6 +30,8 @@ class Loader:
     for), whichever is more; the labelled faces are gone through as often as that takes. What step s of epoch e holds
     depends on the seed, e and s alone.
 
+    ``needs`` is a ``fercore.methods.base.Needs``; its views may also be :class:`Augmentation` themselves.
+
     :param data: the (conditioned) training set; ``Batch.index`` counts its rows.
     :param batch_size: labelled faces a step, over all processes.
     :param rank, world: this process out of how many; each serves its share of every batch.
@@ -52,8 +54,8 @@ class Loader:
             raise ValueError(f"unknown sampler {needs.sampler!r}; known are {', '.join(SAMPLERS)}.")
         if needs.landmarks and data.landmarks is None:
             raise ValueError("this method needs landmarks, which this dataset does not have.")
-        self.views = [_augmentation(name) for name in needs.views]
-        self.unlabelled_views = [_augmentation(name) for name in needs.unlabelled_views] if needs.unlabelled else []
+        self.views = [_augmentation(view) for view in needs.views]
+        self.unlabelled_views = [_augmentation(view) for view in needs.unlabelled_views] if needs.unlabelled else []
         self.labelled = torch.nonzero(data.label != UNLABELLED).flatten()
         if not len(self.labelled):
             raise ValueError("every label of this training set is hidden.")
@@ -143,7 +145,9 @@ def _to(values: Tensor, device: torch.device) -> Tensor:
     return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
 
 
-def _augmentation(name: str) -> Augmentation:
-    if name not in AUGMENTATIONS:
-        raise ValueError(f"unknown augmentation {name!r}; known are {', '.join(AUGMENTATIONS)}.")
-    return AUGMENTATIONS[name]
+def _augmentation(view: str | Augmentation) -> Augmentation:
+    if isinstance(view, Augmentation):
+        return view
+    if view not in AUGMENTATIONS:
+        raise ValueError(f"unknown augmentation {view!r}; known are {', '.join(AUGMENTATIONS)}.")
+    return AUGMENTATIONS[view]

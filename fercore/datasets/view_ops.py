@@ -94,7 +94,8 @@ def blur_by(size: tuple[int, int], sigma: Tensor) -> tuple[Tensor, Tensor]:
 
     Row i holds the weights of the pixels that make pixel i; they sum to one, so the border does not darken.
     """
-    return _gaussian(size[0], sigma), _gaussian(size[1], sigma)
+    along_y = _gaussian(size[0], sigma)
+    return along_y, along_y if size[0] == size[1] else _gaussian(size[1], sigma)
 
 
 def blur(image: Tensor, along_y: Tensor, along_x: Tensor) -> Tensor:

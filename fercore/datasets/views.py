@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from fercore.datasets import view_ops
+from fercore.datasets.parallel import run_pieces
 
 Operation = Callable[..., Tensor]
 Matrices = tuple[Tensor, ...]
 
-CPU_CHUNK = 32
+CPU_PIECE = 32
 """On a CPU so many faces are worked on at a time, because they fit into its cache; the result does not depend on it."""
 
 
@@ -70,9 +71,9 @@ class Augmentation:
         draw = _Draw(len(images), images.device, generator)
         plan, movement = self._plan(draw, images.shape[2:])
         result = torch.empty(images.shape, device=images.device)
-        chunk = CPU_CHUNK if images.device.type == "cpu" else len(images)
-        for start in range(0, len(images), chunk):
-            part = slice(start, start + chunk)
+
+        @torch.no_grad()  # which holds for one thread only
+        def work(part: slice) -> None:
             # a tensor of our own, so that operations may work in place
             image = images[part].to(torch.float32, copy=True)
             if images.dtype == torch.uint8:
@@ -80,6 +81,11 @@ class Augmentation:
             for operation, matrices in plan:
                 image = operation(image, *(values[part] for values in matrices))
             torch.clamp(image, 0, 1, out=result[part])
+
+        if images.device.type == "cpu":
+            run_pieces(work, [slice(start, start + CPU_PIECE) for start in range(0, len(images), CPU_PIECE)])
+        else:
+            work(slice(None))
         if landmarks is not None and movement:
             landmarks = view_ops.move_points(landmarks, images.shape[2:], *movement)
         return result, landmarks
