@@ -1,0 +1,241 @@
+"""What every entry of METHODS must hold, written once."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from fercore.datasets import UNLABELLED, Loader
+from fercore.datasets.batch import Batch
+from fercore.methods import METHODS, Clock, build, deploy
+from fercore.step import Step
+from fercore.train_config import TrainConfig, make_optimiser
+from tests.faces import toy_dataset
+
+SIZE = 32
+CLOCKS = [Clock(0, 0, 12, 4), Clock(11, 3, 12, 4)]
+every_method = pytest.mark.parametrize("name", METHODS)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return toy_dataset(n=160, size=SIZE).where("train")
+
+
+def make(name: str, seed: int = 0):
+    return build(name, preset="fast", size=SIZE, seed=seed)
+
+
+def first_batch(method, faces, batch_size: int = 28) -> Batch:
+    return next(Loader(faces, method.needs, batch_size).epoch(0, 4))
+
+
+def map_tensors(batch: Batch, change) -> Batch:
+    """The batch with ``change`` applied to each of its tensors."""
+    values = {}
+    for key, value in vars(batch).items():
+        if isinstance(value, torch.Tensor):
+            value = change(value)
+        elif isinstance(value, tuple):
+            value = tuple(change(v) for v in value)
+        elif isinstance(value, Batch):
+            value = map_tensors(value, change)
+        values[key] = value
+    return replace(batch, **values)
+
+
+@every_method
+def test_losses_are_finite_named_scalars_and_logits_have_a_column_a_class(name, faces):
+    method = make(name)
+    batch = first_batch(method, faces)
+    for clock in CLOCKS:
+        method.before_epoch(clock)
+        terms = method.losses(batch, clock)
+        assert terms
+        assert all(isinstance(key, str) and term.shape == () and term.isfinite() for key, term in terms.items())
+    assert method(batch.image).shape == (len(batch.image), 7)
+
+
+@every_method
+def test_every_trainable_tensor_is_optimised_gets_a_gradient_and_moves(name, faces):
+    method = make(name)
+    step = Step(method, TrainConfig(batch_size=28, lr=1e-2, warmup=0, schedule="constant", amp="no"))
+    trainable = {key: p for key, p in method.named_parameters() if p.requires_grad}
+    in_optimiser = [id(p) for group in step.optimiser.param_groups for p in group["params"]]
+    assert sorted(in_optimiser) == sorted(id(p) for p in trainable.values())
+
+    before = {key: p.detach().clone() for key, p in trainable.items()}
+    touched = dict.fromkeys(trainable, False)
+    for key, p in trainable.items():
+        p.register_hook(lambda grad, key=key: touched.__setitem__(key, touched[key] or bool(grad.abs().sum() > 0)))
+    batches = Loader(faces, method.needs, 28).epoch(0, 4)
+    for number, clock in enumerate(CLOCKS):
+        method.before_epoch(clock)
+        step(next(batches), clock)
+        if number == 0:
+            moved_at_once = [key for key, p in trainable.items() if not torch.equal(p, before[key])]
+    assert [key for key, was in touched.items() if not was] == []
+    assert set(moved_at_once) == set(trainable)
+
+
+@every_method
+def test_equal_seeds_make_equal_methods_and_leave_the_random_state_alone(name):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first, second, other = make(name), make(name), make(name, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    a, b, c = first.state_dict(), second.state_dict(), other.state_dict()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert any(not torch.equal(a[key], c[key]) for key in a)
+
+
+@every_method
+def test_the_deployed_module_is_slim_frozen_and_gives_equal_logits(name, faces):
+    method = make(name)
+    batch = first_batch(method, faces)
+    method.train()
+    method.losses(batch, CLOCKS[0])  # the norms' statistics are no longer their initial ones
+    slim = deploy(method)
+    method.eval()
+    with torch.no_grad():
+        assert torch.equal(slim(batch.image), method(batch.image))
+    assert not slim.training
+    assert not any(p.requires_grad for p in slim.parameters())
+    size = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
+    assert size(slim) <= size(method)
+    with torch.no_grad():  # a copy: training on does not change what was deployed
+        logits = slim(batch.image)
+        for p in method.parameters():
+            p.zero_()
+        assert torch.equal(slim(batch.image), logits)
+
+
+@every_method
+def test_each_face_is_judged_by_itself(name, faces):
+    method = make(name).eval()
+    image = first_batch(method, faces).image
+    order = torch.randperm(len(image), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(method(image[order]), method(image)[order], rtol=1e-4, atol=1e-5)
+
+
+@every_method
+def test_explain_gives_finite_tensors_with_a_row_a_face(name, faces):
+    method = make(name).eval()
+    batch = first_batch(method, faces)
+    with torch.no_grad():
+        shown = method.explain(batch)
+    assert shown
+    for key, value in shown.items():
+        assert isinstance(value, torch.Tensor), key
+        assert not value.isnan().any(), key
+    if "probabilities" in shown:
+        torch.testing.assert_close(shown["probabilities"].sum(1), torch.ones(len(batch.image)))
+
+
+@every_method
+def test_hidden_labels_teach_nothing_and_a_batch_without_labels_is_no_nan(name, faces):
+    method = make(name)
+    batch = first_batch(method, faces)
+    hidden = replace(batch, label=torch.full_like(batch.label, UNLABELLED))
+    terms = method.losses(hidden, CLOCKS[0])
+    assert all(term.isfinite() for term in terms.values())
+
+
+@every_method
+def test_its_memory_is_in_the_state_dict(name, faces):
+    """Two steps, then the state loaded into a fresh method: the third step must be the same."""
+    config = TrainConfig(batch_size=28, amp="no")
+    method, fresh = make(name), make(name, seed=1)
+    loader = Loader(faces, method.needs, 28)
+    batches = [batch for _, batch in zip(range(3), loader.epoch(0, 4), strict=False)]
+    step = Step(method, config)
+    method.train()
+    for number, batch in enumerate(batches[:-1]):
+        step(batch, Clock(number, 0, 12, 4))
+    fresh.load_state_dict(copy.deepcopy(method.state_dict()))
+    last = Clock(len(batches) - 1, 0, 12, 4)
+    expected = step(batches[-1], last)
+    found = Step(fresh.train(), config)(batches[-1], last)
+    assert {key: float(value) for key, value in found.items()} == pytest.approx(
+        {key: float(value) for key, value in expected.items()}, rel=1e-5
+    )
+
+
+# --- ready for a GPU, shown without one -------------------------------------------------------------------------------
+
+
+@every_method
+def test_losses_run_on_a_fake_gpu_without_host_sync_or_device_mix(name, faces):
+    """FakeTensorMode raises on .item(), nonzero, boolean masks, data-dependent shapes and mixed devices."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    real = first_batch(make(name), faces)
+    with FakeTensorMode() as mode, torch.device("cuda"):
+        method = make(name)
+        batch = map_tensors(real, lambda t: mode.from_tensor(t).to("cuda"))
+        for clock in CLOCKS:
+            terms = method.losses(batch, clock)
+            assert all(term.device.type == "cuda" and term.shape == () for term in terms.values())
+        assert {p.device.type for p in method.parameters()} == {"cuda"}
+        assert {b.device.type for b in method.buffers()} <= {"cuda"}
+
+
+@every_method
+def test_losses_compile_as_one_graph_forward_and_backward(name, faces):
+    method = make(name)
+    batch = first_batch(method, faces)
+    reference = copy.deepcopy(method)
+    torch._dynamo.reset()
+    compiled = torch.compile(method.losses, fullgraph=True, backend="aot_eager")
+    torch.manual_seed(0)
+    found = compiled(batch, CLOCKS[0])
+    sum(found.values()).backward()
+    torch.manual_seed(0)
+    expected = reference.losses(batch, CLOCKS[0])
+    sum(expected.values()).backward()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-4)
+    for (key, p), q in zip(method.named_parameters(), reference.parameters(), strict=True):
+        assert (p.grad is None) == (q.grad is None), key
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in method.parameters())
+
+
+class _Syncing(nn.Module):
+    """A method as it must not be: it asks the device for a number."""
+
+    def losses(self, batch, clock):
+        kept = batch.image[batch.label == 3]
+        return {"bad": kept.mean() * batch.label.float().mean().item()}
+
+
+def test_the_fake_gpu_check_can_fail(faces):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    real = first_batch(make("baseline"), faces)
+    with FakeTensorMode() as mode, torch.device("cuda"):
+        batch = map_tensors(real, lambda t: mode.from_tensor(t).to("cuda"))
+        with pytest.raises(Exception, match=r"(?i)dynamic|data.dependent|nonzero"):
+            _Syncing().losses(batch, CLOCKS[0])
+        with pytest.raises(Exception, match="device"):
+            batch.image + mode.from_tensor(real.image)
+
+
+def test_unknown_names_are_named():
+    with pytest.raises(ValueError, match="unknown method 'magic'; known are baseline"):
+        build("magic")
+    with pytest.raises(ValueError, match="baseline has no setting 'depth'; it has backbone"):
+        build("baseline", preset="fast", depth=3)
+    with pytest.raises(ValueError, match="unknown preset 'slow'"):
+        build("baseline", preset="slow")
+
+
+def test_the_learning_rate_can_differ_by_part():
+    method = make("baseline")
+    method.lr_scale = {"net.head.": 10.0}
+    groups = make_optimiser(method, TrainConfig()).param_groups
+    head = {id(p) for p in method.net.head.parameters()}
+    for group in groups:
+        assert {group["lr_scale"] == 10.0} == {id(p) in head for p in group["params"]}
