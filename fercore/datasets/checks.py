@@ -55,9 +55,7 @@ def check_landmarks(values: np.ndarray, where: str) -> np.ndarray:
     unknown = np.isnan(values)
     bad = (unknown[..., 0] != unknown[..., 1]).any(axis=1)
     if bad.any():
-        raise ValueError(
-            f"{where}, row {np.argmax(bad)}: a landmark has one coordinate and NaN; an unknown point needs two NaN."
-        )
+        raise ValueError(f"{where}, row {np.argmax(bad)}: a landmark is half NaN; an unknown point needs NaN twice.")
     return values
 
 

@@ -56,7 +56,7 @@ def read_image(source: str | os.PathLike | bytes, name: str | None = None) -> np
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage(f"{name} claims more than {MAX_PIXELS // 10**6} million pixels; shrink it first.") from None
     except Exception as error:  # a decoder fed with foreign bytes may raise anything
-        raise BadImage(f"{name} is not an image this library reads ({', '.join(FORMATS)}).") from error
+        raise BadImage(f"{name} is cut short, damaged, or no image of a known kind ({', '.join(FORMATS)}).") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise BadImage(
@@ -66,7 +66,7 @@ def read_image(source: str | os.PathLike | bytes, name: str | None = None) -> np
         image.load()
         orientation = image.getexif().get(ORIENTATION_TAG)
     except Exception as error:
-        raise BadImage(f"{name} is truncated or damaged ({error}).") from error
+        raise BadImage(f"{name} is cut short or damaged ({error}).") from error
     if orientation in ORIENTATIONS:
         image = image.transpose(ORIENTATIONS[orientation])
     return _to_rgb(image, name)
