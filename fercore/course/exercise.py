@@ -10,12 +10,12 @@ STRICT = "FERCORE_STRICT"
 """With this environment variable set, a check that does not pass raises: so the folded solutions are tested."""
 
 
-def check(answer: Any, test: Callable[[Any], bool], right: str = "Right.", hint: str = "Not yet.") -> bool:
+def check(answer: Any, test: Callable[[Any], bool], right: str = "Right.", hint: str = "Not yet.") -> None:
     """Say whether ``test(answer)`` holds.
 
     answer: what the reader wrote; None (or ``...``) stands for "not tried yet".
     test: answer -> bool. If it raises, the error is shown with the hint.
-    Returns whether the answer passed; raises AssertionError only when the environment variable FERCORE_STRICT is set.
+    Raises AssertionError for an answer that does not pass only when the environment variable FERCORE_STRICT is set.
     """
     if answer is None or answer is ...:
         passed, reply = False, "Waiting for your answer."
@@ -28,4 +28,3 @@ def check(answer: Any, test: Callable[[Any], bool], right: str = "Right.", hint:
     if os.environ.get(STRICT) and not passed:
         raise AssertionError(reply)
     print(("\N{CHECK MARK} " if passed else "\N{WHITE CIRCLE} ") + reply)
-    return passed

@@ -17,6 +17,7 @@ from fercore.course.folders import RUNS
 from fercore.course.lessons import REPOSITORY, Lesson, minutes, read_timings
 from fercore.viz.explore import STATIC
 
+WIDGET = "application/vnd.jupyter.widget-view+json"  # shows nothing without its state, which is not kept
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -30,7 +31,7 @@ def from_source(lesson: Lesson, root: Path) -> NotebookNode:
     time = minutes(read_timings(root).get((lesson.name, "quick")))
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{lesson.name}-{number:02d}"
-        cell.metadata = NotebookNode({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
+        cell.metadata = _metadata(cell)
         cell.source = cell.source.replace("@REPOSITORY@", REPOSITORY).replace("@NAME@", lesson.name)
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("@MINUTES@", time)
@@ -99,15 +100,24 @@ def execute(
 
 
 def strip(notebook: NotebookNode) -> NotebookNode:
-    """Take out what only the run knew: papermill's and widgets' metadata, timings of cells, the Python version."""
+    """Take out what only the run knew: papermill's and widgets' metadata, progress bars, the Python version."""
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
     notebook.metadata["language_info"] = NotebookNode(name="python")
     for cell in notebook.cells:
-        cell.metadata = NotebookNode({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
+        cell.metadata = _metadata(cell)
         if cell.cell_type == "code":
-            cell.outputs = _merged(cell.outputs)
+            cell.outputs = _merged([output for output in cell.outputs if WIDGET not in output.get("data", {})])
     return notebook
+
+
+def _metadata(cell: NotebookNode) -> NotebookNode:
+    """The cell's tags alone; the source of a cell tagged ``check`` is folded away, as it gives the answer."""
+    tags = cell.metadata.get("tags")
+    kept = {"tags": tags} if tags else {}
+    if "check" in (tags or ()):
+        kept |= {"jupyter": {"source_hidden": True}, "cellView": "form"}  # JupyterLab's word for it, and Colab's
+    return nbformat.from_dict(kept)
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_numpy(values: np.ndarray | Tensor | list) -> np.ndarray:
-    """A numpy array of ``values``; tensors are detached and brought to the CPU (bfloat16, unknown to numpy, as float)."""
+    """A numpy array of ``values``; tensors are detached and brought to the CPU (bfloat16 as float: numpy lacks it)."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     values = values.detach().cpu()

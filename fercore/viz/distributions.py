@@ -16,7 +16,8 @@ from fercore.viz.style import ACCENT, FAINT, INK, MUTED, bare, new_figure, perce
 Values = np.ndarray | Tensor | Sequence[float]
 
 
-def _bars(axes: Axes, truth: np.ndarray, names: Sequence[str]) -> None:
+def draw_bars(axes: Axes, truth: np.ndarray, names: Sequence[str]) -> None:
+    """Probabilities (C,) as horizontal bars with their percentages."""
     axes.barh(names, truth, color=[COLOURS[name] for name in names], height=0.72)
     for row, value in enumerate(truth):
         axes.text(value + 0.015, row, percent(value), va="center", fontsize=8.5, color=INK if value >= 0.05 else MUTED)
@@ -25,7 +26,8 @@ def _bars(axes: Axes, truth: np.ndarray, names: Sequence[str]) -> None:
     axes.spines[["bottom", "left"]].set_visible(False)
 
 
-def _votes(axes: Axes, votes: np.ndarray, names: Sequence[str], truth: np.ndarray | None = None) -> None:
+def draw_votes(axes: Axes, votes: np.ndarray, names: Sequence[str]) -> None:
+    """Counts (C,) as one marker a vote, in rows that line up with ``draw_bars``."""
     most = max(10, int(votes.max()))
     for row, (name, count) in enumerate(zip(names, votes.astype(int), strict=True)):
         axes.axhline(row, color=FAINT, linewidth=0.8, zorder=0)
@@ -43,10 +45,10 @@ def distribution_bars(
     truth: (C,). names: C emotions. votes: (C,) counts.
     """
     figure, axes = new_figure(3.3 if votes is None else 5.6, 2.7, ncols=1 if votes is None else 2)
-    _bars(axes[0], to_numpy(truth), names)
+    draw_bars(axes[0], to_numpy(truth), names)
     axes[0].set_title(title)
     if votes is not None:
-        _votes(axes[1], to_numpy(votes), names)
+        draw_votes(axes[1], to_numpy(votes), names)
         axes[1].set_title(f"{int(to_numpy(votes).sum())} people voted")
     return figure
 
@@ -57,9 +59,9 @@ def face_lab(image: np.ndarray | Tensor, truth: Values, votes: Values, names: Se
     figure, axes = new_figure(8.2, 2.9, ncols=3, width_ratios=[1.05, 1.25, 1.0])
     bare(axes[0]).imshow(to_pictures(image)[0])
     axes[0].set_title("the face")
-    _bars(axes[1], to_numpy(truth), names)
+    draw_bars(axes[1], to_numpy(truth), names)
     axes[1].set_title("true distribution")
-    _votes(axes[2], to_numpy(votes), names)
+    draw_votes(axes[2], to_numpy(votes), names)
     axes[2].set_title(f"{int(to_numpy(votes).sum())} people's votes")
     return figure
 

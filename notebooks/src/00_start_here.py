@@ -296,14 +296,16 @@ viz.show(
 # Each exercise has an answer cell, a check, and a folded solution. Replace `None`, run both cells, and be honest with
 # yourself for five minutes before you unfold.
 #
-# **1. One annotator instead of ten.** Ten votes are expensive; many datasets have a single annotator. If each training
-# face were labelled by *one* of its ten voters, drawn at random, which share of the labels would not be the most likely
-# emotion? You can compute it exactly from `train.votes` and `truth`.
+# ### 1. One annotator instead of ten
+#
+# Ten votes are expensive; many datasets have a single annotator. If each training face were labelled by *one* of its
+# ten voters, drawn at random, which share of the labels would not be the most likely emotion? You can compute it
+# exactly from `train.votes` and `truth`.
 
 # %% tags=["exercise"]
 wrong_if_one = None  # a number between 0 and 1
 
-# %%
+# %% tags=["check"]
 voted = train.votes.numpy() / 10
 check(
     wrong_if_one,
@@ -322,14 +324,16 @@ check(
 # ```
 # </details>
 #
-# **2. The ceiling.** Imagine a perfect model. It knows the true distribution of every *test* face and always answers
-# with its most likely emotion. Test labels come from votes too. In which share of the test faces does this perfect
-# model agree with the label? Remember the number: in lesson 01 no honest model can pass it.
+# ### 2. The ceiling
+#
+# Imagine a perfect model. It knows the true distribution of every *test* face and always answers with its most likely
+# emotion. Test labels come from votes too. In which share of the test faces does this perfect model agree with the
+# label? Remember the number: in lesson 01 no honest model can pass it.
 
 # %% tags=["exercise"]
 ceiling = None  # a number between 0 and 1
 
-# %%
+# %% tags=["check"]
 check(
     ceiling,
     lambda share: abs(share - (test.distribution.argmax(1) == test.label).float().mean().item()) < 0.001,
@@ -345,14 +349,16 @@ check(
 # ```
 # </details>
 #
-# **3. Draw a riddle.** Write a blend of emotions and an intensity whose face has an entropy between 1.2 and 1.5 bits:
-# ambiguous, yet not hopeless. The face lab above helps you to find it.
+# ### 3. Draw a riddle
+#
+# Write a blend of emotions and an intensity whose face has an entropy between 1.2 and 1.5 bits: ambiguous, yet not
+# hopeless. The face lab above helps you to find it.
 
 # %% tags=["exercise"]
 riddle = None  # for example ({"anger": 0.9, "disgust": 0.1}, 0.95): the blend, then the intensity
 
 
-# %%
+# %% tags=["check"]
 def bits(answer):
     """Entropy of a riddle's face."""
     return entropy(blendfer.render(answer[0], intensity=answer[1], identity=5).distribution[None])[0]

@@ -101,6 +101,11 @@ def test_nothing_large_and_nothing_private_is_committed():
     assert not named, f"absolute paths of a machine in {named}"
 
 
+def test_the_readme_shows_a_small_picture_that_is_there():
+    (name,) = re.findall(r"^!\[[^\]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text(), re.M)
+    assert (ROOT / name).stat().st_size < 300_000
+
+
 def test_licences_are_there():
     assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
     assert "CC0 1.0 Universal" in (ROOT / "LICENSE-BLENDFER").read_text()
