@@ -19,7 +19,6 @@ from papermill.exceptions import PapermillExecutionError
 from fercore.course.folders import find_root, runs_folder
 from fercore.course.lessons import Lesson, choose, existing, read_timings, write_timing
 from fercore.course.notebooks import execute, from_source
-from fercore.course.picture import write as write_picture
 from fercore.course.readme import generate
 from fercore.course.rules import committed_problems, source_problems
 
@@ -30,7 +29,7 @@ Lessons = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 
 def build(lessons: Lessons = ()) -> int:
-    """Rebuild the committed notebooks from notebooks/src: run each afresh at preset quick, note its minutes, draw the README's picture."""
+    """Rebuild the committed notebooks, each run afresh at preset quick; their timings; the README and its picture."""
     root = find_root()
     for lesson in choose(lessons, root):
         with tempfile.TemporaryDirectory() as folder:
@@ -39,6 +38,8 @@ def build(lessons: Lessons = ()) -> int:
                 return _failed([f"{lesson.name}: {error}"])
             executed = nbformat.read(Path(folder) / f"{lesson.name}.ipynb", 4)
             if lesson.name == PICTURED:
+                from fercore.course.picture import write as write_picture
+
                 write_picture(root, Path(folder) / "runs" / PICTURED / "quick-0")
         write_timing(root, _timing(lesson, seconds))
         for cell, fresh in zip(executed.cells, from_source(lesson, root).cells, strict=True):
