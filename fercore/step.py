@@ -15,7 +15,7 @@ class Step:
     """Calls itself a step: ``step(batch, clock)`` changes the method's weights and gives its loss terms.
 
     Accelerate puts the method on the device, gives the losses their precision and, with several processes, averages the
-    gradients. ``optimiser`` is the bare torch optimiser, ``lr`` the rate of the last step.
+    gradients. ``optimiser`` is the bare torch optimiser.
     """
 
     def __init__(self, method: Method, config: TrainConfig):
@@ -32,9 +32,8 @@ class Step:
     def __call__(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """One step; the loss terms by name, scalars that are still on the device."""
         torch.manual_seed(self._seed(clock.step))  # of dropout and gate noise
-        self.lr = self.config.lr * lr_factor(self.config, clock)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.lr * group["lr_scale"]
+            group["lr"] = self.rate(clock) * group["lr_scale"]
         terms = self.losses(batch, clock)
         self.accelerator.backward(sum(terms.values()))
         if self.config.clip:
@@ -43,6 +42,10 @@ class Step:
         self.prepared.zero_grad()
         self.method.after_step(clock)
         return {name: term.detach() for name, term in terms.items()}
+
+    def rate(self, clock: Clock) -> float:
+        """The learning rate at this step, before ``Method.lr_scale``."""
+        return self.config.lr * lr_factor(self.config, clock)
 
     def _seed(self, step: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, self.rank, step]).generate_state(1)[0])

@@ -43,7 +43,7 @@ def fit(
     :param val: evaluated every ``config.eval_every`` epochs, for the history only.
     :param out: folder for ``state.safetensors`` (where training stands) and ``model.safetensors`` (the result).
     :param resume: go on from ``out``'s state, if there is one.
-    :return: one dict an epoch: epoch, lr, losses (mean of each term), seconds, and val where evaluated.
+    :return: one dict an epoch: epoch, lr (at its end), losses (mean of each term), seconds, and val where evaluated.
     :raises ValueError: the state in ``out`` belongs to another training, or a loss is no longer a finite number.
     :raises KeyboardInterrupt: after Ctrl-C, once the state is written.
     """
@@ -89,7 +89,12 @@ def fit(
                 if interrupt.asked:
                     raise KeyboardInterrupt
 
-            entry = {"epoch": progress.epoch, "lr": step.lr, "losses": _means(progress), "seconds": progress.seconds}
+            entry = {
+                "epoch": progress.epoch,
+                "lr": step.rate(clock()),
+                "losses": _means(progress),
+                "seconds": progress.seconds,
+            }
             if val is not None and config.eval_every and (progress.epoch + 1) % config.eval_every == 0:
                 entry["val"] = evaluate(method, val)
             progress = Progress(progress.epoch + 1, history=[*progress.history, entry])

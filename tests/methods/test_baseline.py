@@ -22,7 +22,7 @@ def test_the_loss_is_the_mean_surprise_at_the_known_labels():
     for row, y in zip(rows, label, strict=True):
         if y != UNLABELLED:
             terms.append(math.log(sum(math.exp(z) for z in row)) - row[y])
-    assert abs(float(found) - sum(terms) / len(terms)) < 1e-5
+    assert abs(found.item() - sum(terms) / len(terms)) < 1e-5
 
 
 def test_class_activation_maps_average_to_the_logits():

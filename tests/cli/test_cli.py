@@ -1,0 +1,204 @@
+"""``python -m fercore`` as a script uses it: the last line of stdout, exit statuses, killed and resumed runs."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fercore.emotions import class_names
+from fercore.results import read_results
+from tests.faces import write_dataset
+
+QUICK = ("--weights", "none", "--preset", "fast", "--size", "32", "--batch-size", "16")
+
+
+def fercore(*arguments, cwd: Path, status: int = 0) -> dict | str:
+    """Run a command in a process of its own: its JSON, or (status not 0) the one line that it leaves on stderr."""
+    command = [sys.executable, "-m", "fercore", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, env=_environment())
+    assert done.returncode == status, done.stderr
+    if status == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def call(capsys, *arguments) -> dict:
+    """The same within this process, which saves importing torch again."""
+    from fercore.cli import main
+
+    main([str(a) for a in arguments])
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def refuse(capsys, *arguments, status: int = 2) -> str:
+    from fercore.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    said = capsys.readouterr()
+    assert end.value.code == status
+    assert said.out == ""
+    return said.err.strip().splitlines()[-1]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("toy") / "faces", n=240, size=32)
+
+
+@pytest.fixture(scope="module")
+def trained(data) -> Path:
+    out = data.parent / "trained"
+    fercore("train", "baseline", *QUICK, "--data", data, "--out", out, cwd=data.parent)
+    return out
+
+
+def test_train_keeps_the_contract(data, trained):
+    result = json.loads((trained / "result.json").read_text())
+    assert {"overall", "mean", "recall", "ece", "seconds", "n", "js_truth", "overall_truth"} <= set(result)
+    assert tuple(result["recall"]) == class_names(7)
+    names = {"config.json", "model.safetensors", "state.safetensors", "history.json", "result.json"}
+    assert {path.name for path in trained.iterdir()} == names
+    config = json.loads((trained / "config.json").read_text())
+    assert (config["method"], config["condition"], config["seed"]) == ("baseline", "clean", 0)
+
+
+def test_the_same_command_twice_gives_the_same_numbers(data, trained):
+    again = fercore("train", "baseline", *QUICK, "--data", data, "--out", "again", cwd=data.parent)
+    first = json.loads((trained / "result.json").read_text())
+    timed = ("seconds", "train_seconds", "out")
+    assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in first.items() if k not in timed}
+    assert (trained / "model.safetensors").read_bytes() == (data.parent / "again" / "model.safetensors").read_bytes()
+
+
+def test_evaluate_gives_the_numbers_that_train_gave(data, trained, monkeypatch, capsys):
+    figures = call(capsys, "evaluate", trained, "--data", data)
+    result = json.loads((trained / "result.json").read_text())
+    for key in ("overall", "mean", "recall", "n", "overall_truth"):
+        assert figures[key] == result[key]
+    assert figures["ece"] == pytest.approx(result["ece"], abs=1e-5)
+    assert call(capsys, "evaluate", trained / "model.safetensors", "--data", data, "--split", "val")["n"] > 0
+
+
+def test_a_run_killed_halfway_resumes_to_the_same_bits(data):
+    arguments = ["train", "baseline", *QUICK, "--epochs", "60", "--data", str(data)]
+    folder = data.parent
+    out = folder / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fercore", *arguments, "--out", str(out)],
+        cwd=folder,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "state.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(1)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "model.safetensors").exists()
+
+    resumed = fercore(*arguments, "--out", out, "--resume", cwd=folder)
+    whole = fercore(*arguments, "--out", folder / "whole", cwd=folder)
+    a, b = load_file(out / "model.safetensors"), load_file(folder / "whole" / "model.safetensors")
+    assert all(torch.equal(a[key], b[key]) for key in b)
+    assert resumed["overall"] == whole["overall"]
+
+
+def test_run_skips_what_is_there_and_adds_the_rest(data, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    few = ("--weights", "none", "--preset", "fast", "--size", "32", "--data", data, "--results", "runs.csv")
+    first = call(capsys, "run", "--methods", "baseline", "--conditions", "clean", *few)
+    assert (first["done"], first["skipped"]) == (1, 0)
+    row = (tmp_path / "runs.csv").read_text().splitlines()[1]
+    more = call(capsys, "run", "--methods", "baseline", "--conditions", "clean,noise:0.3", *few)
+    assert (more["done"], more["skipped"]) == (1, 1)
+    assert (tmp_path / "runs.csv").read_text().splitlines()[1] == row
+    table = read_results(tmp_path / "runs.csv")
+    assert list(table["condition"]) == ["clean", "noise:0.3"]
+    assert table[["overall", "mean", "params", "commit", "torch", "device", "date"]].notna().all().all()
+
+
+def test_train_adds_a_row_on_request(data, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", "baseline", *QUICK, "--data", data, "--results", "r.csv", "--variant", "plain")
+    table = read_results("r.csv")
+    assert table["variant"][0] == "plain"
+    assert table["overall"][0] == pytest.approx(result["overall"], rel=1e-5)
+    assert Path(result["out"]) == Path("runs/baseline-clean-fast-0-plain")
+    assert (tmp_path / result["out"] / "model.safetensors").exists()
+
+
+def test_bench_gives_ratios(data, monkeypatch, capsys):
+    found = call(capsys, "bench", "baseline", "--data", data, "--size", "32", "--rounds", "5")
+    assert set(found["baseline"]) == {"step_ratio", "epoch_ratio", "peak_mb", "images_per_s"}
+    assert 0.3 < found["baseline"]["step_ratio"] < 3
+    assert found["baseline"]["peak_mb"] > 4
+
+
+def test_data_says_what_is_in_a_folder(data, monkeypatch, capsys):
+    found = call(capsys, "data", data)
+    assert set(found["splits"]) == {"train", "val", "test"}
+    assert found["size"] == [32, 32]
+
+
+def test_wrong_requests_end_in_one_sentence(data, trained, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "unknown method 'magic'; known are baseline" in refuse(capsys, "train", "magic")
+    assert "'foo' is unknown" in refuse(capsys, "train", "baseline", "--condition", "foo")
+    assert "unknown backbone 'vgg'" in refuse(capsys, "train", "baseline", "--backbone", "vgg", "--data", data)
+    assert "is not a folder" in refuse(capsys, "train", "baseline", "--data", "nowhere")
+    assert "no checkpoint at nowhere" in refuse(capsys, "evaluate", "nowhere", "--data", data)
+    assert "write whole numbers" in refuse(capsys, "run", "--seeds", "a,b")
+    assert "epochs must be above 0" in refuse(capsys, "train", "baseline", *QUICK, "--data", data, "--epochs", "0")
+    (tmp_path / "model.safetensors").write_bytes(pickle.dumps({"x": 1}))
+    assert "pickles are never opened" in refuse(capsys, "evaluate", "model.safetensors", "--data", data)
+    out = ("--out", trained, "--resume", "--lr", "0.5")
+    assert "belongs to another training" in refuse(capsys, "train", "baseline", *QUICK, "--data", data, *out)
+
+
+def test_a_sentence_and_no_traceback_in_a_process_of_its_own(tmp_path):
+    assert fercore("train", "magic", cwd=tmp_path, status=2).startswith("fercore: unknown method 'magic'")
+
+
+def test_ctrl_c_ends_with_130_and_leaves_a_state(data):
+    out = data.parent / "stopped"
+    arguments = ["train", "baseline", *QUICK, "--epochs", "500", "--data", str(data), "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fercore", *arguments],
+        cwd=data.parent,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "state.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == ""
+    assert "Traceback" not in complaint
+    assert "--resume" in complaint.splitlines()[-1]
+
+
+def test_help_is_quick_because_torch_is_not_imported():
+    code = "import sys, fercore.cli; print('torch' in sys.modules, 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment(), check=True)
+    assert done.stdout.split() == ["False", "False"]

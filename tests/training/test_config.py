@@ -1,0 +1,83 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from fercore.methods import Clock, build
+from fercore.step import Step
+from fercore.train_config import SCHEDULES, TrainConfig, lr_factor, make_optimiser
+
+
+def factors(**settings) -> list[float]:
+    config = TrainConfig(epochs=10, **settings)
+    return [lr_factor(config, Clock(step, step // 10, 100, 10)) for step in range(100)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_rate_rises_over_the_warm_up_and_never_leaves_0_to_1(schedule):
+    values = factors(schedule=schedule, warmup=0.2)
+    assert values[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
+    assert all(0 < value <= 1 for value in values)
+    assert all(a >= b for a, b in zip(values[20:], values[21:], strict=False))
+
+
+def test_schedules_by_hand():
+    cosine = factors(schedule="cosine", warmup=0)
+    assert cosine[0] == 1
+    assert cosine[50] == pytest.approx(0.5)
+    assert cosine[75] == pytest.approx((1 + math.cos(math.pi * 0.75)) / 2)
+    assert factors(schedule="linear", warmup=0)[25] == pytest.approx(0.75)
+    assert factors(schedule="exponential", warmup=0, decay=0.9)[37] == pytest.approx(0.9**3)
+
+
+def test_biases_and_norms_do_not_decay():
+    method = build("baseline", preset="fast")
+    groups = make_optimiser(method, TrainConfig(weight_decay=0.1)).param_groups
+    spared = {id(p) for group in groups if group["weight_decay"] == 0 for p in group["params"]}
+    for module in method.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert {id(module.weight), id(module.bias)} <= spared
+        elif isinstance(module, nn.Conv2d):
+            assert id(module.weight) not in spared
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(ValueError, match="unknown optimiser 'lion'; known are adamw"):
+        TrainConfig(optimiser="lion")
+    with pytest.raises(ValueError, match="unknown schedule"):
+        TrainConfig(schedule="zigzag")
+    with pytest.raises(ValueError, match="epochs must be above 0"):
+        TrainConfig(epochs=0)
+
+
+def test_presets_take_what_the_method_and_the_caller_change():
+    method = build("baseline", preset="fast")
+    method.training_presets = {"quick": {"epochs": 9, "lr": 1.0}}
+    config = TrainConfig.preset("quick", method, lr=0.5, epochs=None)
+    assert (config.epochs, config.lr) == (9, 0.5)
+    assert TrainConfig.preset("paper", method) == TrainConfig.paper()
+
+
+def test_one_process_may_ask_for_both_precisions():
+    """accelerate by itself refuses the second."""
+    for amp in ("no", "auto", "no"):
+        Step(build("baseline", preset="fast"), TrainConfig(amp=amp))
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd"])
+def test_clipping_bounds_the_step(optimiser):
+    from tests.faces import toy_dataset
+
+    faces = toy_dataset(n=60, size=32).where("train")
+    method = build("baseline", preset="fast", size=32)
+    config = TrainConfig(
+        optimiser=optimiser, clip=1e-3, amp="no", lr=1.0, warmup=0, schedule="constant", weight_decay=0
+    )
+    step = Step(method, config)
+    norms = []
+    step.optimiser.register_step_pre_hook(
+        lambda opt, *_: norms.append(torch.stack([p.grad.norm() for g in opt.param_groups for p in g["params"]]).norm())
+    )
+    step(faces.batch(range(20)), Clock(0, 0, 10, 1))
+    assert norms[0] <= 1.001e-3
