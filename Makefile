@@ -15,12 +15,13 @@ help:  ## say what can be made
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("fercore needs Python 3.11 or newer, this is " + sys.version.split()[0] + \
 	  "; try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[course,test]"
+	@echo "Installing into $(VENV): some minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[course,test]"
 	@touch $@
 
 course: $(STAMP)  ## run every lesson (PRESET=quick), executed copies in runs/lessons/
-	$(RUN) -m fercore.course run --preset $(PRESET)
+	@$(RUN) -m fercore.course run --preset $(PRESET)
 
 test: $(STAMP)  ## unit tests, lessons at preset fast, style
 	$(RUN) -m pytest

@@ -122,6 +122,8 @@ def main() -> int:
         return tyro.extras.subcommand_cli_from_dict({"build": build, "run": run, "check": check, "readme": readme})
     except (ValueError, FileNotFoundError) as error:
         return _failed([str(error)])
+    except KeyboardInterrupt:
+        return _failed(["stopped"])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ NOT_ON_BINDER = {"jupytext", "nbval", "papermill", "psutil", "pytest", "pyyaml",
 
 
 def split(requirement: str) -> tuple[str, str]:
-    """ "torch>=2.9" -> ("torch", ">=2.9")."""
+    """Name and bounds: ``torch>=2.9`` -> torch, >=2.9."""
     return re.fullmatch(r"([A-Za-z0-9._-]+)(.*)", requirement).groups()
 
 
