@@ -68,7 +68,7 @@ def progressive(label: Tensor, batch_size: int, epoch: int, epochs: int, seed: i
     label = label.numpy()
     present, sizes = np.unique(label, return_counts=True)
     share = (1 - epoch / epochs) * sizes / len(label) + epoch / epochs / len(present)
-    total = len(label) if len(label) < batch_size else len(label) // batch_size * batch_size
+    total = _batches(np.arange(len(label)), batch_size).numel()
     counts = _round_to_sum(share * total, total)
     rows = [_cycle(np.flatnonzero(label == c), n, random) for c, n in zip(present, counts, strict=True)]
     return _batches(random.permutation(np.concatenate(rows)), batch_size)

@@ -1,0 +1,232 @@
+"""Conditions: exact rates, exact profiles, and nothing but the seed decides."""
+
+import numpy as np
+import pytest
+import torch
+
+from fercore.datasets import UNLABELLED, FaceDataset, apply_condition, corruptions, parse_condition
+from fercore.datasets.corruptions import Imbalance, Labels, Noise
+from fercore.emotions import NAMES
+
+
+def faces(counts, classes=7):
+    """Tiny images whose first pixel numbers the face; rows in mixed order."""
+    label = np.random.default_rng(1).permutation(np.repeat(np.arange(classes), counts))
+    images = torch.zeros(len(label), 3, 2, 2, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(len(label)) % 256
+    images[:, 0, 0, 1] = torch.arange(len(label)) // 256
+    return FaceDataset.from_arrays(images, label, classes=classes)
+
+
+TRAIN = faces([150] * 7)
+UNEVEN = faces([129, 28, 71, 477, 198, 70, 252])
+MATRIX = np.array([[5.0, 4, 0, 0, 0, 1, 0]] + [[1.0, 2, 3, 4, 5, 6, 7]] * 6)
+
+
+def test_parsing():
+    assert parse_condition("clean") == ()
+    assert parse_condition("noise:0.3") == (Noise(0.3, True),)
+    assert parse_condition("noise:0.3:symmetric") == (Noise(0.3, True),)
+    assert parse_condition("noise:0.3:asymmetric + imbalance:100+labels:70") == (
+        Noise(0.3, False),
+        Imbalance(100),
+        Labels(70),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("noise", "'noise' is unknown"),
+        ("noise:x", "'noise:x' is unknown"),
+        ("noise:1.2", "rate must lie between 0 and 1"),
+        ("noise:nan", "rate must lie between 0 and 1"),
+        ("noise:0.3:pairwise", "is unknown"),
+        ("imbalance:0.5", "factor must be at least 1"),
+        ("imbalance:inf", "factor must be at least 1"),
+        ("labels:10.5", "whole number"),
+        ("labels:0", "whole number"),
+        ("clean+noise:0.1", "clean cannot be combined"),
+        ("noise:0.1+", "'' is unknown"),
+        ("labels:100:2", "is unknown"),
+        (None, "is empty"),
+    ],
+)
+def test_parse_errors(text, words):
+    with pytest.raises(ValueError, match=words) as error:
+        parse_condition(text)
+    assert str(error.value).endswith(".")
+
+
+def test_clean_changes_nothing():
+    clean = apply_condition(TRAIN, "clean")
+    assert (clean.label == TRAIN.label).all()
+    assert (clean.clean_label == TRAIN.label).all()
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.333, 0.5, 1.0])
+def test_symmetric_noise_is_exact_and_never_the_same(rate):
+    noisy = apply_condition(TRAIN, f"noise:{rate}", seed=3)
+    changed = noisy.label != noisy.clean_label
+    assert int(changed.sum()) == round(rate * len(TRAIN))  # 1050 * rate never ends in .5 here
+    assert (noisy.clean_label == TRAIN.label).all()
+    assert noisy.label.min() >= 0
+    assert noisy.label.max() < 7
+
+
+def test_half_rounds_up():
+    for count, expected in ((1, 1), (3, 2), (5, 3)):  # half of them
+        noisy = apply_condition(faces([count, 0, 0, 0, 0, 0, 0]), "noise:0.5")
+        assert int((noisy.label != 0).sum()) == expected
+
+
+def test_symmetric_noise_is_uniform_over_the_other_classes():
+    big = faces([4000] * 7)
+    noisy = apply_condition(big, "noise:0.6", seed=0)
+    for c in range(7):
+        targets = np.bincount(noisy.label[(big.label == c) & (noisy.label != c)], minlength=7)
+        expected = targets.sum() / 6
+        chi2 = sum((targets[k] - expected) ** 2 / expected for k in range(7) if k != c)
+        assert chi2 < 25.7  # 99.99 % of chi-squared with 5 degrees of freedom
+
+
+def test_asymmetric_noise_follows_the_matrix():
+    big = faces([6000] * 7)
+    noisy = apply_condition(big, "noise:0.4:asymmetric", seed=0, matrix=MATRIX)
+    assert int((noisy.label != big.label).sum()) == round(0.4 * len(big))
+    first = np.bincount(noisy.label[(big.label == 0) & (noisy.label != 0)], minlength=7)
+    assert set(np.flatnonzero(first)) == {1, 5}
+    assert first[1] / first.sum() == pytest.approx(0.8, abs=0.03)  # 4 of 4 + 1: the diagonal's 5 does not count
+    third = np.bincount(noisy.label[(big.label == 2) & (noisy.label != 2)], minlength=7)
+    expected = np.array([1, 2, 0, 4, 5, 6, 7]) / 25
+    np.testing.assert_allclose(third / third.sum(), expected, atol=0.03)
+
+
+def test_asymmetric_noise_of_an_8_class_matrix_drops_contempt():
+    matrix = np.eye(8) + np.eye(8, k=1)  # each class is taken for the next one
+    with pytest.raises(ValueError, match="never takes neutral for another"):
+        apply_condition(TRAIN, "noise:0.3:asymmetric", matrix=matrix)
+    matrix[6, 0] = 1
+    noisy = apply_condition(TRAIN, "noise:0.3:asymmetric", matrix=matrix)
+    changed = noisy.label != TRAIN.label
+    assert (noisy.label[changed] == (TRAIN.label[changed] + 1) % 7).all()
+
+
+@pytest.mark.parametrize("matrix", [np.ones((3, 3)), -np.ones((7, 7)), np.full((7, 7), np.nan), np.eye(7)])
+def test_bad_matrices(matrix):
+    with pytest.raises(ValueError, match="confusion matrix"):
+        apply_condition(TRAIN, "noise:0.3:asymmetric", matrix=matrix)
+
+
+def test_matrix_file_in_any_order(tmp_path):
+    order = list(reversed(NAMES))
+    lines = ["shown," + ",".join(order)]
+    for row in order:
+        lines.append(row + "," + ",".join(str(10 * NAMES.index(row) + NAMES.index(column)) for column in order))
+    file = tmp_path / "confusion.csv"
+    file.write_text("\n".join(lines))
+    assert (corruptions.confusion_matrix(file) == [[10 * i + j for j in range(8)] for i in range(8)]).all()
+
+
+@pytest.mark.skipif(not corruptions.CONFUSION.is_file(), reason="BlendFER's confusion matrix is not built yet")
+def test_default_matrix_is_that_of_people():
+    matrix = corruptions.confusion_matrix()
+    assert matrix.shape == (8, 8)
+    noisy = apply_condition(TRAIN, "noise:0.3:asymmetric", seed=0)
+    assert int((noisy.label != TRAIN.label).sum()) == 315
+
+
+@pytest.mark.parametrize("factor", [1, 10, 50, 100, 150])
+def test_imbalance_profile(factor):
+    many = faces([1500] * 7)
+    counts = apply_condition(many, f"imbalance:{factor}").counts.numpy()
+    assert counts.tolist() == [int(1500 * factor ** (-c / 6) + 0.5) for c in range(7)]
+    assert counts[0] / counts[-1] == pytest.approx(factor, rel=0.05)
+
+
+def test_imbalance_never_takes_more_than_there_is():
+    result = apply_condition(UNEVEN, "imbalance:10")
+    counts, available = result.counts.numpy(), UNEVEN.counts.numpy()
+    assert (counts <= available).all()
+    mu = 10 ** (-1 / 6)
+    n_max = int(min(available[c] / mu**c for c in range(7)))
+    assert counts.tolist() == [int(n_max * mu**c + 0.5) for c in range(7)]
+    assert len(np.unique(result.rows)) == len(result)  # no face twice
+
+
+def test_imbalance_in_another_order():
+    order = (3, 6, 4, 0, 2, 5, 1)
+    counts = apply_condition(UNEVEN, "imbalance:17", order=order).counts[list(order)]
+    assert (counts[:-1] >= counts[1:]).all()
+    assert counts[0] / counts[-1] == pytest.approx(17, rel=0.05)
+    with pytest.raises(ValueError, match="must name each of"):
+        apply_condition(UNEVEN, "imbalance:10", order=(0, 1))
+    with pytest.raises(ValueError, match="leave a class without faces"):
+        apply_condition(UNEVEN, "imbalance:100000")
+
+
+def test_labels_are_balanced_and_exact():
+    for number, expected in ((70, [10] * 7), (100, [15, 15] + [14] * 5), (7, [1] * 7), (1050, [150] * 7)):
+        result = apply_condition(TRAIN, f"labels:{number}", seed=2)
+        assert result.counts.tolist() == expected
+        shown = result.label != UNLABELLED
+        assert (result.label[shown] == TRAIN.label[shown]).all()
+        assert (result.clean_label == TRAIN.label).all()
+        if number < len(TRAIN):
+            assert (result.hidden == ~shown.numpy()).all()
+        assert len(result) == len(TRAIN)
+
+
+def test_labels_share_what_a_small_class_lacks():
+    result = apply_condition(faces([3, 100, 100, 100, 100, 100, 100]), "labels:100")
+    assert result.counts.tolist() == [3, 17, 16, 16, 16, 16, 16]
+    with pytest.raises(ValueError, match="keep at least 7"):
+        apply_condition(TRAIN, "labels:6")
+    with pytest.raises(ValueError, match="more labels than the 1050"):
+        apply_condition(TRAIN, "labels:1051")
+
+
+def test_combinations_follow_the_written_order():
+    many = faces([1000] * 7)
+    both = apply_condition(many, "imbalance:50+noise:0.2", seed=5)
+    first = apply_condition(many, "imbalance:50", seed=5)
+    assert (both.rows == first.rows).all()
+    assert (both.clean_label == first.label).all()
+    assert int((both.label != both.clean_label).sum()) == int(0.2 * len(first) + 0.5)
+    reverse = apply_condition(many, "noise:0.2+imbalance:50", seed=5)
+    counts = reverse.counts.numpy()  # the noisy labels follow the profile
+    assert counts[0] / counts[-1] == pytest.approx(50, rel=0.05)
+    hidden = apply_condition(many, "labels:70+noise:0.5", seed=5)
+    assert int((hidden.label != UNLABELLED).sum()) == 70
+    shown = hidden.label != UNLABELLED
+    assert int((hidden.label != hidden.clean_label)[shown].sum()) == 35  # of the labels that are left
+    assert len(apply_condition(many, "labels:70+imbalance:10")) > 6900  # faces without a label stay
+
+
+@pytest.mark.parametrize("condition", ["noise:0.3", "noise:0.3:asymmetric", "imbalance:10", "labels:70"])
+def test_only_the_seed_decides(condition):
+    def result(seed):
+        data = apply_condition(TRAIN, condition, seed, matrix=MATRIX)
+        return data.rows.tolist(), data.label.tolist()
+
+    before = TRAIN.label.clone()
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    state = np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    first = result(1)
+    assert np.random.get_state()[1].tolist() == state[0]  # noqa: NPY002
+    assert (torch.get_rng_state() == state[1]).all()
+    torch.rand(3)
+    assert result(1) == first
+    assert result(2) != first
+    assert (TRAIN.label == before).all()
+
+
+def test_validation_and_test_sets_are_never_touched():
+    label = [0, 1, 2, 3]
+    images = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
+    data = FaceDataset.from_arrays(images, label, split=["train", "train", "val", "test"])
+    for part in (data, data.where("val"), data.where("test")):
+        with pytest.raises(ValueError, match="training faces only"):
+            apply_condition(part, "noise:0.5")
