@@ -11,7 +11,7 @@ from tests.faces import toy_dataset
 def test_benchmark_runs():
     result = benchmark.benchmark(toy_dataset(96, size=64), rounds=1, batch_size=32, epochs=4)
     json.dumps(result)
-    assert result["images"] == len(toy_dataset(96, size=8))
+    assert result["images"] == len(toy_dataset(96, size=64))
     assert result["ratio"] > 2
     assert result["fercore_images_per_s"] > result["torchvision_images_per_s"]
 
