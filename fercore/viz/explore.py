@@ -41,7 +41,7 @@ def explore(draw: Callable[..., Figure], *, alt: str, **controls: Any) -> None:
 
 
 def panel(draw: Callable[..., Figure], first: Figure, start: dict, alt: str, controls: dict) -> Any:
-    """The widget that ``explore`` displays: controls at the left, the figure at the right."""
+    """The widget that ``explore`` displays: controls above, the figure below."""
     import ipywidgets as widgets
 
     picture = widgets.HTML(_picture(first, alt))
@@ -56,8 +56,8 @@ def panel(draw: Callable[..., Figure], first: Figure, start: dict, alt: str, con
 
     for widget in chosen.values():
         widget.observe(redraw, names="value")
-    left = widgets.VBox(list(chosen.values()), layout=widgets.Layout(min_width="310px"))
-    return widgets.HBox([left, picture], layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
+    desk = widgets.HBox(list(chosen.values()), layout=widgets.Layout(flex_flow="row wrap"))
+    return widgets.VBox([desk, picture])
 
 
 def _defaults(draw: Callable[..., Figure], controls: dict) -> dict[str, Any]:

@@ -127,12 +127,10 @@ viz.show(
 
 
 # %%
-def face_lab(
-    emotion="surprise", second="fear", share_of_second=0.35, intensity=0.7, person=3, turn=-10, light_from=-30
-):
+def face_lab(emotion="surprise", mixed_with="fear", share=0.35, intensity=0.7, person=3, turn=-10, light_from=-30):
     """One rendered face, its true distribution, and ten votes."""
-    blend = {emotion: 1 - share_of_second}
-    blend[second] = blend.get(second, 0) + share_of_second
+    blend = {emotion: 1 - share}
+    blend[mixed_with] = blend.get(mixed_with, 0) + share
     scene = blendfer.Scene(yaw=turn, light=light_from)
     face = blendfer.render(blend, intensity=intensity, identity=person, scene=scene)
     votes = np.random.default_rng(SEED).multinomial(10, face.distribution)
@@ -143,8 +141,8 @@ viz.explore(
     face_lab,
     alt="A rendered face beside bars of its true distribution over eight emotions and markers for ten people's votes.",
     emotion=list(eight),
-    second=list(eight),
-    share_of_second=(0.0, 0.5, 0.05),
+    mixed_with=list(eight),
+    share=(0.0, 0.5, 0.05),
     intensity=(0.0, 1.0, 0.05),
     person=(0, 60, 1),
     turn=(-45, 45, 5),
