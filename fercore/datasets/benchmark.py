@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -56,7 +57,7 @@ def torchvision_transform(a: Augmentation) -> transforms.Compose:
 
 
 def benchmark(data: FaceDataset, rounds: int = 5, batch_size: int = 128, workers: int = 2, epochs: int = 1) -> dict:
-    """Images per second of both, and their ratio.
+    """Images per second of both, their ratio, and the processor time that each spends on an image.
 
     :param data: the faces to write as JPEG (quality 90) and to read.
     :param rounds: how often the two take turns; medians are reported.
@@ -77,20 +78,22 @@ def benchmark(data: FaceDataset, rounds: int = 5, batch_size: int = 128, workers
             num_workers=workers,
             persistent_workers=workers > 0,
         )
-        # the first turn is not counted: workers start, memory is laid out
         turns = []
         for turn in range(rounds + 1):
-            slow = _rate(image for image, _ in theirs)
-            fast = _rate(
+            slow = _measure(image for image, _ in theirs)
+            fast = _measure(
                 batch.image for epoch in range(epochs) for batch in loader.epoch(turn * epochs + epoch, epochs)
             )
-            turns.append((slow, fast))
-        turns = turns[1:]
+            turns.append(slow + fast)
+    rates = np.array(turns[1:])  # in the first turn workers start and memory is laid out
+    slow, slow_cpu, fast, fast_cpu = np.median(rates, axis=0)
     return {
-        "torchvision_images_per_s": round(statistics.median(slow for slow, _ in turns)),
-        "fercore_images_per_s": round(statistics.median(fast for _, fast in turns)),
-        "ratio": round(statistics.median(fast / slow for slow, fast in turns), 2),
-        "ratios": [round(fast / slow, 2) for slow, fast in turns],
+        "torchvision_images_per_s": round(slow),
+        "fercore_images_per_s": round(fast),
+        "ratio": round(float(np.median(rates[:, 2] / rates[:, 0])), 2),
+        "ratios": (rates[:, 2] / rates[:, 0]).round(2).tolist(),
+        "torchvision_cpu_us_per_image": round(slow_cpu),
+        "fercore_cpu_us_per_image": round(fast_cpu),
         "images": len(faces),
         "size": list(faces.size),
         "decode_once_seconds": round(open_seconds, 3),
@@ -101,10 +104,17 @@ def benchmark(data: FaceDataset, rounds: int = 5, batch_size: int = 128, workers
     }
 
 
-def _rate(batches: Iterable[Tensor]) -> float:
-    start = time.perf_counter()
+def _measure(batches: Iterable[Tensor]) -> tuple[float, float]:
+    """Images per second, and microseconds of processor time (of this process and its workers) per image."""
+    start, start_cpu = time.perf_counter(), _cpu_seconds()
     images = sum(len(batch) for batch in batches)
-    return images / (time.perf_counter() - start)
+    return images / (time.perf_counter() - start), (_cpu_seconds() - start_cpu) / images * 1e6
+
+
+def _cpu_seconds() -> float:
+    this = psutil.Process()
+    times = [process.cpu_times() for process in (this, *this.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
 
 
 def _write_jpegs(data: FaceDataset, folder: Path) -> None:

@@ -177,7 +177,7 @@ class FaceDataset:
         first, last = int(self.rows[0]), int(self.rows[-1])
         if torch.equal(self.rows, torch.arange(first, last + 1)):
             return self.store[first : last + 1]
-        return self.store[self.rows]
+        return self.store.index_select(0, self.rows)
 
     @property
     def hidden(self) -> np.ndarray | None:
@@ -225,7 +225,7 @@ class FaceDataset:
         def part(values: Tensor | None) -> Tensor | None:
             return None if values is None else values[rows].to(device)
 
-        image = self.store[self.rows[rows]].to(device).float().div_(255)
+        image = self.store.index_select(0, self.rows[rows]).to(device).float().div_(255)
         return Batch(
             image=image,
             label=self.label[rows].to(device),

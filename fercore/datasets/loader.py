@@ -132,9 +132,9 @@ class Loader:
 
     def _gather(self, rows: Tensor) -> Tensor:
         rows = self.data.rows[rows]
-        if self._images.device.type == "cpu":
-            return _to(self._images[rows], self.device)
-        return self._images[_to(rows, self.device)]
+        if self._images.device.type == "cpu":  # index_select copies whole images; store[rows] goes pixel by pixel
+            return _to(self._images.index_select(0, rows), self.device)
+        return self._images.index_select(0, _to(rows, self.device))
 
     def _move(self, values: Tensor | None, rows: Tensor) -> Tensor | None:
         return None if values is None else _to(values[rows], self.device)

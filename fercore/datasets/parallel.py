@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import torch
 
 
-def run_pieces(work: Callable[[slice], None], pieces: Iterable[slice]) -> None:
-    """Call ``work`` for every piece, on as many threads as PyTorch may use. Raises what it raises."""
+def run_pieces(work: Callable[[int], None], count: int) -> None:
+    """Call ``work`` with 0..count - 1, on as many threads as PyTorch may use. Raises what it raises."""
     threads = torch.get_num_threads()
-    if threads == 1:
-        for piece in pieces:
+    if threads == 1 or count == 1:
+        for piece in range(count):
             work(piece)
     else:
-        for _ in _pool(threads).map(work, pieces):
+        for _ in _pool(threads).map(work, range(count)):
             pass
 
 

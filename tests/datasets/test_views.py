@@ -138,7 +138,7 @@ def test_threads_and_pieces_change_nothing(monkeypatch):
     assert (EVERYTHING(images, seeded())[0] == one).all()
     torch.set_num_threads(before)
     assert torch.get_num_threads() == before
-    monkeypatch.setattr(views, "CPU_PIECE", 7)
+    monkeypatch.setattr(views, "CPU_PIECE", 7 * 64 * 64)
     torch.testing.assert_close(EVERYTHING(images, seeded())[0], one, atol=1e-5, rtol=0)
 
 
