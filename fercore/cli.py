@@ -52,6 +52,7 @@ def train(
     :param variant: what the results call your changes; by default they list them.
     :param results: also add a row to this CSV file.
     """
+    from fercore.environment import is_first_process
     from fercore.experiment import Experiment, result_row, run_experiment
     from fercore.results import append_row
 
@@ -59,7 +60,7 @@ def train(
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
     experiment = Experiment(method, condition, preset, seed, classes, data, settings, training, variant)
     result = run_experiment(experiment, out or experiment.folder, resume)
-    if results is not None:
+    if results is not None and is_first_process():
         append_row(results, result_row(result))
     return result
 
@@ -111,7 +112,7 @@ def bench(
     weights: str | None = NO_WEIGHTS,
     size: int | None = None,
 ) -> dict[str, Any]:
-    """Time methods against plain cross-entropy, step by step in turn. Prints step_ratio, epoch_ratio, peak_mb, images_per_s.
+    """Time methods against plain cross-entropy, in turn. Prints step_ratio, epoch_ratio, peak_mb, images_per_s.
 
     :param method: names of methods.
     :param rounds: timed steps of each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -11,6 +12,11 @@ import torch
 import fercore
 
 PACKAGE = Path(__file__).parent
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes files: of several, started by torchrun or accelerate, the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def commit() -> str:

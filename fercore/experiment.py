@@ -14,7 +14,7 @@ import torch
 import fercore
 from fercore.checkpoints import CONFIG, MODEL, STATE
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
-from fercore.environment import commit, device_name
+from fercore.environment import commit, device_name, is_first_process
 from fercore.files import write_json
 from fercore.methods import build, method_class
 from fercore.results import COLUMNS
@@ -91,9 +91,6 @@ def run_experiment(
     method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **experiment.settings)
     config = TrainConfig.preset(experiment.preset, method, **{"seed": experiment.seed, **experiment.training})
 
-    if not resume:  # an earlier run's files must not pass for this one's
-        for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
-            (out / name).unlink(missing_ok=True)
     described = {
         "fercore": fercore.__version__,
         **experiment.key,
@@ -102,22 +99,24 @@ def run_experiment(
         "settings": asdict(method.config),
         "training": asdict(config),
     }
-    if not (resume and (out / STATE).exists()):
+    if is_first_process() and not (resume and (out / STATE).exists()):
+        for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
+            (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
         write_json(out / CONFIG, described)
     print(f"{experiment.method}: {len(train)} faces, {config.epochs} epochs, files in {out}", file=sys.stderr)
     history = fit(method, train, config, val, out, resume)
-    write_json(out / HISTORY, history)
     figures = evaluate(method, test)
-    trained = sum(entry["seconds"] for entry in history)
     figures["seconds"] = round(time.monotonic() - start, 2)
     result = {
         **experiment.key,
         **figures,
-        "train_seconds": round(trained, 2),
+        "train_seconds": round(sum(entry["seconds"] for entry in history), 2),
         "params": sum(parameter.numel() for parameter in method.parameters()),
         "out": str(out),
     }
-    write_json(out / RESULT, result)
+    if is_first_process():
+        write_json(out / HISTORY, history)
+        write_json(out / RESULT, result)
     return result
 
 

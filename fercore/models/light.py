@@ -1,8 +1,8 @@
 """The light ResNet: the backbone of preset quick, sized for a laptop's processor.
 
 ResNet-18 with half its widths or less, and one block instead of two where the map is 4x4: there a processor is at its
-slowest, and the second blocks brought nothing. 0.98 million parameters. Chosen on 2,560 rendered faces, trained 12 epochs
-from scratch (batches of 64 at 64 px, bf16, 2 busy cores, steps in turn; accuracy on 1,040 others):
+slowest, and the second blocks brought nothing. 0.98 million parameters. Chosen on 2,560 rendered faces, trained 12
+epochs from scratch (batches of 64 at 64 px, bf16, 2 busy cores, steps in turn; accuracy on 1,040 others):
 
 | widths, blocks | million parameters | images/s, median (best) | accuracy |
 |---|---|---|---|
@@ -10,8 +10,8 @@ from scratch (batches of 64 at 64 px, bf16, 2 busy cores, steps in turn; accurac
 | 32 64 128 192, 2 2 1 1 (this one) | 0.98 | 617 (662) | 0.463 |
 | 32 64 128 256, 1 1 1 1 | 1.23 | 629 (681) | 0.461 |
 
-A stem of one 7x7 convolution with stride 4 is faster by a tenth but learnt much worse (0.24 against 0.36 after 10 epochs
-at half the learning rate) than this one, which pools what a stride-2 convolution sees.
+The stem pools what a stride-2 convolution sees: a single 7x7 convolution with stride 4 is a tenth faster but learnt
+much worse (0.24 against 0.36 after 10 epochs at half the learning rate).
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -19,7 +20,7 @@ def test_the_rate_rises_over_the_warm_up_and_never_leaves_0_to_1(schedule):
     values = factors(schedule=schedule, warmup=0.2)
     assert values[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
     assert all(0 < value <= 1 for value in values)
-    assert all(a >= b for a, b in zip(values[20:], values[21:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(values[20:]))
 
 
 def test_schedules_by_hand():

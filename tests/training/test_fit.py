@@ -58,9 +58,8 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("stop_at", [1, 4, 6, 9, 17])
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_a_killed_training_resumes_to_the_same_bits(faces, tmp_path, monkeypatch, stop_at, optimiser):
+@pytest.mark.parametrize(("optimiser", "stop_at"), [("adamw", 1), ("adamw", 4), ("adamw", 5), ("sgd", 14)])
+def test_a_killed_training_resumes_to_the_same_bits(faces, tmp_path, monkeypatch, optimiser, stop_at):
     """Killed after any step (within an epoch, at its end), with the state of an earlier one on the disk."""
     config = TrainConfig(epochs=3, batch_size=16, lr=3e-3, optimiser=optimiser, checkpoint_seconds=0)
     train, val = faces.where("train"), faces.where("val")
