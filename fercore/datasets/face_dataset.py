@@ -16,10 +16,17 @@ import torch
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED, Batch
-from fercore.datasets.checks import check_labels, normalise_distribution
+from fercore.datasets.checks import (
+    check_distribution,
+    check_labels,
+    check_landmarks,
+    check_splits,
+    check_votes,
+    normalise_distribution,
+)
 from fercore.datasets.decode import common_size, decode_images
 from fercore.datasets.table import SPLITS, Columns, read_columns
-from fercore.emotions import class_names
+from fercore.emotions import NAMES, class_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,26 +137,34 @@ class FaceDataset:
     ) -> FaceDataset:
         """A dataset from what is already in memory.
 
-        :param images: (N, 3, H, W) uint8.
+        :param images: (N, 3, H, W) uint8, at least one.
         :param label: (N,) numbers in the canonical order, below ``classes``.
         :param distribution: (N, classes), rows summing to one.
-        :raises ValueError: a wrong shape or type, or a label out of range.
+        :raises ValueError: a wrong shape or type, or a value that :meth:`open` would refuse.
         """
         store = torch.as_tensor(images)
-        if store.dtype != torch.uint8 or store.ndim != 4 or store.shape[1] != 3:
+        if store.dtype != torch.uint8 or store.ndim != 4 or store.shape[1] != 3 or not len(store):
             raise ValueError(f"images must be uint8 of shape (N, 3, H, W), not {store.dtype} of {tuple(store.shape)}.")
         count, names = len(store), class_names(classes)
         numbers = check_labels(np.asarray(label), names, "label")
-        for name, values in {"label": numbers, "subject": subject, "landmarks": landmarks, "votes": votes}.items():
+        splits = np.full(count, split, dtype=object) if isinstance(split, str) else np.asarray(split, dtype=object)
+        for name, values in {"label": numbers, "split": splits, "subject": subject, "table": table}.items():
             if values is not None and len(values) != count:
                 raise ValueError(f"{name} has {len(values)} rows, but there are {count} images.")
-        if distribution is not None and tuple(distribution.shape) != (count, classes):
-            raise ValueError(f"distribution must be of shape {(count, classes)}, not {tuple(distribution.shape)}.")
+        shapes = {"landmarks": (count, 68, 2), "distribution": (count, classes), "votes": (count, len(NAMES))}
+        given = {"landmarks": landmarks, "distribution": distribution, "votes": votes}
+        for name, values in given.items():
+            if values is not None and tuple(values.shape) != shapes[name]:
+                raise ValueError(f"{name} must be of shape {shapes[name]}, not {tuple(values.shape)}.")
+        check_splits(splits, SPLITS, "split")
+        for check, values in ((check_landmarks, landmarks), (check_distribution, distribution), (check_votes, votes)):
+            if values is not None:
+                check(np.asarray(values), check.__name__.removeprefix("check_"))
         return cls(
             store=store,
             rows=torch.arange(count),
             label=torch.from_numpy(numbers),
-            split=np.full(count, split, dtype=object) if isinstance(split, str) else np.asarray(split, dtype=object),
+            split=splits,
             classes=names,
             subject=None if subject is None else np.asarray(subject),
             landmarks=_tensor(landmarks, torch.float32),

@@ -50,6 +50,8 @@ class Loader:
     ):
         self.data, self.needs, self.batch_size, self.seed = data, needs, batch_size, seed
         self.device, self.rank, self.world = torch.device(device), rank, world
+        if not needs.views:
+            raise ValueError("a method needs at least one view; the plain faces are called 'none'.")
         if needs.sampler not in SAMPLERS:
             raise ValueError(f"unknown sampler {needs.sampler!r}; known are {', '.join(SAMPLERS)}.")
         if needs.landmarks and data.landmarks is None:
@@ -84,10 +86,7 @@ class Loader:
         sampler, label = SAMPLERS[self.needs.sampler], self.data.label[self.labelled]
         passes, steps = [], 0
         while steps < self.steps:
-            seed = (
-                self.seed if not passes else int(np.random.SeedSequence([self.seed, len(passes)]).generate_state(1)[0])
-            )
-            passes.append(sampler(label, self.batch_size, epoch, epochs, seed))
+            passes.append(sampler(label, self.batch_size, epoch, epochs, _mix(self.seed, len(passes))))
             steps += len(passes[-1])
         return self.labelled[torch.cat(passes)[: self.steps]]
 
@@ -99,8 +98,7 @@ class Loader:
         return self.pool[torch.from_numpy(order[: self.steps * width])].view(self.steps, width)
 
     def _generator(self, epoch: int, step: int) -> torch.Generator:
-        state = np.random.SeedSequence([self.seed, epoch, step, self.rank]).generate_state(1, np.uint64)[0]
-        return torch.Generator(self.device).manual_seed(int(state) >> 1)
+        return torch.Generator(self.device).manual_seed(_mix(self.seed, epoch, step, self.rank))
 
     def _serve(
         self, rows: Tensor, views: list[Augmentation], generator: torch.Generator, landmarks: Tensor | None
@@ -140,9 +138,16 @@ class Loader:
         return None if values is None else _to(values[rows], self.device)
 
 
+def _mix(*numbers: int) -> int:
+    """One seed out of several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
 def _to(values: Tensor, device: torch.device) -> Tensor:
-    """To a GPU from pinned memory, without waiting."""
-    return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
+    """On the device; to a CUDA one from pinned memory, without waiting."""
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 def _augmentation(view: str | Augmentation) -> Augmentation:

@@ -9,11 +9,12 @@ def inside(folder: Path, path: str, where: str) -> Path:
     """The file ``folder / path``, links followed.
 
     :param where: how an error message names the place that holds ``path`` ("labels.csv row 3").
-    :raises ValueError: the path is empty, absolute, or leads (by ``..`` or a link) out of the folder.
+    :raises ValueError: the path is empty or holds a zero byte, is absolute, or leads (by ``..`` or a link) out of
+        the folder.
     :raises FileNotFoundError: there is no such file.
     """
-    if not isinstance(path, str) or not path.strip():
-        raise ValueError(f"{where}: the path is empty.")
+    if not path.strip() or "\0" in path:
+        raise ValueError(f"{where}: the path is empty or holds a zero byte.")
     root = folder.resolve()
     full = (root / path).resolve()
     if not full.is_relative_to(root):

@@ -38,9 +38,9 @@ class Images:
         value = self.column[row].as_py()
         if value is None:
             raise ValueError(f"{name}: there is no image.")
-        return (
-            (value, f"{name}: image") if self.encoded else (inside(self.file.parent, value, name), f"{name}: {value}")
-        )
+        if self.encoded:
+            return value, f"{name}: image"
+        return inside(self.file.parent, value, name), f"{name}: {value}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def read_columns(folder: Path) -> Columns:
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{file} is not a readable parquet file ({error}).") from error
+        reason = " ".join(str(error).split())  # some of Arrow's run over several lines
+        raise ValueError(f"{file} is not a readable parquet file ({reason}).") from error
     where, found = str(file), set(table.column_names)
     for name in ("label", "split"):
         if name not in found:

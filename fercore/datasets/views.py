@@ -57,7 +57,17 @@ class Augmentation:
     erase_area: tuple[float, float] = (0.02, 0.25)
     erase_aspect: float = 3.0
 
-    @torch.no_grad()
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if name in ("flip", "grey", "erase") and not 0 <= value <= 1:
+                raise ValueError(f"{name} is a probability, from 0 to 1, not {value}.")
+            if name != "erase_area" and value < 0:
+                raise ValueError(f"{name} must be at least 0, not {value}.")
+        if self.scale >= 1:
+            raise ValueError(f"scale must be below 1, not {self.scale}, or the face may vanish.")
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1 or self.erase_aspect < 1:
+            raise ValueError("erase_area must be two shares, the smaller first, and erase_aspect at least 1.")
+
     def __call__(
         self, images: Tensor, generator: torch.Generator | None = None, landmarks: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
@@ -68,6 +78,12 @@ class Augmentation:
         :param landmarks: (B, 68, 2) float pixels; NaN stays NaN.
         :return: (B, 3, H, W) float32 in [0, 1], and the landmarks, moved as the image was.
         """
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            return self._augment(images, generator, landmarks)
+
+    def _augment(
+        self, images: Tensor, generator: torch.Generator | None, landmarks: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         plan, movement = self._plan(_Draw(len(images), images.device, generator), images.shape[2:])
         on_cpu = images.device.type == "cpu"
         step = max(1, CPU_PIECE // (images.shape[2] * images.shape[3])) if on_cpu else len(images)
@@ -75,7 +91,7 @@ class Augmentation:
         sources, targets = images.split(step), result.split(step)
         plan = [(operation, [values.split(step) for values in matrices]) for operation, matrices in plan]
 
-        @torch.no_grad()  # which holds for one thread only
+        @torch.no_grad()  # which, as autocast, holds for one thread only
         def work(piece: int) -> None:
             # a tensor of our own, so that operations may work in place
             image = sources[piece].to(torch.float32, copy=True)

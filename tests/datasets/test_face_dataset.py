@@ -204,6 +204,10 @@ def test_no_folder_no_file_no_table(tmp_path):
     refused(tmp_path, "holds no faces.parquet", FileNotFoundError)
     (tmp_path / "faces.parquet").write_bytes(b"")
     refused(tmp_path, "not a readable parquet file")
+    whole = (write_dataset(tmp_path / "whole", n=8, size=16) / "faces.parquet").read_bytes()
+    for cut in (whole[: len(whole) // 2], whole[:200] + bytes(400) + whole[600:], whole[:-300] + bytes(300)):
+        (tmp_path / "faces.parquet").write_bytes(cut)
+        refused(tmp_path, "faces.parquet")
     (tmp_path / "faces.parquet").write_bytes(b"\x80\x04\x95cposix\nsystem")
     refused(tmp_path, "not a readable parquet file")
 
@@ -282,6 +286,7 @@ def test_paths_stay_inside_the_folder(tmp_path):
         ("images/none.webp", "row 3: there is no file", FileNotFoundError),
         ("", "row 3: the path is empty", ValueError),
         ("images", "row 3: there is no file", FileNotFoundError),
+        ("a\0b", "row 3: the path is empty or holds a zero byte", ValueError),
         (None, "row 3: there is no image", ValueError),
     ):
         rewrite(folder, folder, path=changed(paths, 3, bad), label=[0] * 8)
@@ -297,13 +302,24 @@ def test_from_arrays():
     for arguments, words in (
         ((images.float() * float("nan"), [0, 1, 2]), "images must be uint8"),
         ((images[0], [0]), "images must be uint8 of shape"),
+        ((images[:0], []), "images must be uint8 of shape"),
         ((images, [0, 1]), "label has 2 rows, but there are 3 images"),
         ((images, [0, 1, 7]), "row 2: label 7 is not in 0..6"),
     ):
         with pytest.raises(ValueError, match=words):
             FaceDataset.from_arrays(*arguments)
-    with pytest.raises(ValueError, match="distribution must be of shape"):
-        FaceDataset.from_arrays(images, [0, 1, 2], distribution=np.ones((3, 8)) / 8)
+    for column, values, words in (
+        ("distribution", np.ones((3, 8)) / 8, r"distribution must be of shape \(3, 7\)"),
+        ("distribution", np.full((3, 7), np.nan), "row 0: distribution holds NaN"),
+        ("landmarks", np.zeros((3, 5, 2)), "landmarks must be of shape"),
+        ("landmarks", np.full((3, 68, 2), np.inf), "row 0: landmarks hold infinity"),
+        ("votes", np.full((3, 8), 0.5), "row 0: votes must be whole"),
+        ("split", ["train", "val", "dev"], "row 2: split 'dev'"),
+        ("split", ["train"], "split has 1 rows"),
+        ("subject", [1, 2], "subject has 2 rows"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            FaceDataset.from_arrays(images, [0, 1, 2], **{column: values})
 
 
 def test_relabelled_keeps_the_first_labels():

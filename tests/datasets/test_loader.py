@@ -128,6 +128,7 @@ def test_what_cannot_be_served():
     for data, needs, words in (
         (TRAIN, Needs(sampler="nonsense"), "unknown sampler 'nonsense'; known are shuffle"),
         (TRAIN, Needs(views=("nonsense",)), "unknown augmentation 'nonsense'; known are none"),
+        (TRAIN, Needs(views=()), "at least one view"),
         (without, Needs(landmarks=True), "needs landmarks"),
         (TRAIN.relabelled(torch.full_like(TRAIN.label, UNLABELLED)), Needs(), "every label"),
     ):

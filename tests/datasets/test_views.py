@@ -265,3 +265,28 @@ def test_no_gradient_and_autograd_state():
     images = (IMAGES.float() / 255).requires_grad_()
     assert not EVERYTHING(images, seeded())[0].requires_grad
     assert torch.is_grad_enabled()
+
+
+def test_autocast_does_not_reach_colours_and_grids():
+    plain = EVERYTHING(IMAGES, seeded())[0]
+    threads = torch.get_num_threads()
+    for count in {1, threads}:
+        torch.set_num_threads(count)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(EVERYTHING(IMAGES, seeded())[0], plain)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "words"),
+    [
+        ({"flip": 1.5}, "flip is a probability"),
+        ({"rotate": -3}, "rotate must be at least 0"),
+        ({"scale": 1.0}, "scale must be below 1"),
+        ({"erase_area": (0.3, 0.1)}, "erase_area must be two shares"),
+        ({"erase_aspect": 0.5}, "erase_aspect at least 1"),
+    ],
+)
+def test_impossible_strengths(strengths, words):
+    with pytest.raises(ValueError, match=words):
+        Augmentation(**strengths)
