@@ -157,3 +157,15 @@ def test_on_a_gpu(monkeypatch, share):
         assert gpu.image.is_cuda
         assert torch.equal(cpu.index, gpu.index.cpu())
         torch.testing.assert_close(cpu.image, gpu.image.cpu())
+
+
+def test_each_step_epoch_and_process_draws_anew():
+    """The same face everywhere: what differs between batches is the augmentation alone."""
+    alike = TRAIN.select([0] * 64)
+    needs = Needs(views=(Augmentation(rotate=20),))
+
+    def first(epoch=0, start_step=0, **options):
+        return next(Loader(alike, needs, 16, **options).epoch(epoch, 9, start_step)).image
+
+    images = [first(), first(epoch=1), first(start_step=1), first(seed=1), first(rank=0, world=2), first(rank=1, world=2)]
+    assert len({image.numpy().tobytes() for image in images}) == len(images)
