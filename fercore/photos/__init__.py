@@ -1,0 +1,8 @@
+"""Real photographs: find the faces, crop them as BlendFER's, ask a method, measure it."""
+
+from fercore.photos.crop import crop_like_blendfer
+from fercore.photos.evaluate import evaluate_photos
+from fercore.photos.faces import Face, find_faces
+from fercore.photos.predict import classify_faces, predict_photos
+
+__all__ = ["Face", "classify_faces", "crop_like_blendfer", "evaluate_photos", "find_faces", "predict_photos"]
