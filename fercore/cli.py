@@ -81,7 +81,9 @@ def evaluate(
     from fercore.training import evaluate as measure
 
     method, config = load_method(checkpoint)
-    if data is not None and not (data / "faces.parquet").exists() and (data / "labels.csv").exists():
+    if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
+        if not (data / "labels.csv").exists():
+            raise ValueError(f"{data} holds neither faces.parquet (a dataset) nor labels.csv (photos; path,label)")
         from fercore.photos import evaluate_photos
 
         return evaluate_photos(method, data)
@@ -200,9 +202,16 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("FERCORE_DEBUG"):
             raise
-        _leave(" ".join(str(error).split()) or type(error).__name__, 2)
+        _leave(_sentence(error), 2)
     if isinstance(result, dict) and result.get("mend"):
         sys.exit(1)
+
+
+def _sentence(error: Exception) -> str:
+    """On one line; the system's own errors without their numbers."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _leave(sentence: str, status: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
@@ -44,14 +45,28 @@ def examine() -> dict[str, Any]:
     return {**facts, "mend": mend}
 
 
-def _blendfer(mend: list[str]) -> bool:
+def _blendfer(mend: list[str]) -> str:
     """Whether the embedded dataset is here and is what was shipped."""
     from fercore.datasets import blendfer
 
-    if not (blendfer.FOLDER / "faces.parquet").exists():
-        mend.append(f"BlendFER is missing from {blendfer.FOLDER}: install fercore again")
-        return False
-    return True
+    return check_file(blendfer.FOLDER / "faces.parquet", mend)
+
+
+def check_file(file: Path, mend: list[str]) -> str:
+    """``file`` against ``file.sha256`` beside it, as ``sha256sum`` writes it: intact, missing, damaged, unchecked."""
+    sums = file.with_name(file.name + ".sha256")
+    if not file.is_file():
+        mend.append(f"{file} is missing: install fercore again, or check the repository out again")
+        return "missing"
+    if not sums.is_file():
+        mend.append(f"{sums.name} is missing beside {file}: it cannot be checked; check the repository out again")
+        return "unchecked"
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sums.read_text().split()[0]:
+        mend.append(f"{file} is not what was shipped (SHA-256 {found[:12]}...): check the repository out again")
+        return "damaged"
+    return "intact"
 
 
 def _version(package: str, mend: list[str]) -> str | None:

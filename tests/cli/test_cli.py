@@ -151,6 +151,23 @@ def test_bench_gives_ratios(data, monkeypatch, capsys):
     assert found["baseline"]["peak_mb"] > 4
 
 
+def test_predict_and_evaluate_take_photographs(trained, capsys, tmp_path):
+    from skimage import data as pictures
+    from skimage.io import imsave
+
+    imsave(tmp_path / "astronaut.png", pictures.astronaut())
+    (tmp_path / "labels.csv").write_text("path,label\nastronaut.png,happiness\n")
+    photo = call(capsys, "predict", trained, tmp_path / "astronaut.png")["photos"][0]
+    assert Path(photo["path"]).name == "astronaut.png"
+    (face,) = photo["faces"]
+    assert len(face["box"]) == 4
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert max(face["probabilities"], key=face["probabilities"].get) == face["label"]
+    figures = call(capsys, "evaluate", trained, "--data", tmp_path)
+    assert (figures["n"], figures["faces_missed"]) == (1, 0)
+    assert {"overall", "mean", "recall", "ece", "seconds"} <= set(figures)
+
+
 def test_data_says_what_is_in_a_folder(data, monkeypatch, capsys):
     found = call(capsys, "data", data)
     assert set(found["splits"]) == {"train", "val", "test"}
@@ -168,6 +185,9 @@ def test_wrong_requests_end_in_one_sentence(data, trained, capsys, tmp_path, mon
     assert "epochs must be above 0" in refuse(capsys, "train", "baseline", *QUICK, "--data", data, "--epochs", "0")
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps({"x": 1}))
     assert "pickles are never opened" in refuse(capsys, "evaluate", "model.safetensors", "--data", data)
+    assert "neither faces.parquet" in refuse(capsys, "evaluate", trained, "--data", tmp_path)
+    assert refuse(capsys, "predict", trained, "absent.jpg") == "fercore: absent.jpg: No such file or directory"
+    assert "give at least one photo" in refuse(capsys, "predict", trained)
     out = ("--out", trained, "--resume", "--lr", "0.5")
     assert "belongs to another training" in refuse(capsys, "train", "baseline", *QUICK, "--data", data, *out)
 
