@@ -129,7 +129,6 @@ def test_matrix_file_in_any_order(tmp_path):
     assert (corruptions.confusion_matrix(file) == [[10 * i + j for j in range(8)] for i in range(8)]).all()
 
 
-@pytest.mark.skipif(not corruptions.CONFUSION.is_file(), reason="BlendFER's confusion matrix is not built yet")
 def test_default_matrix_is_that_of_people():
     matrix = corruptions.confusion_matrix()
     assert matrix.shape == (8, 8)

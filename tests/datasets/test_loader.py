@@ -167,5 +167,12 @@ def test_each_step_epoch_and_process_draws_anew():
     def first(epoch=0, start_step=0, **options):
         return next(Loader(alike, needs, 16, **options).epoch(epoch, 9, start_step)).image
 
-    images = [first(), first(epoch=1), first(start_step=1), first(seed=1), first(rank=0, world=2), first(rank=1, world=2)]
+    images = [
+        first(),
+        first(epoch=1),
+        first(start_step=1),
+        first(seed=1),
+        first(rank=0, world=2),
+        first(rank=1, world=2),
+    ]
     assert len({image.numpy().tobytes() for image in images}) == len(images)
