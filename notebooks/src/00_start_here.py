@@ -97,14 +97,15 @@ viz.show(
 # ## Eight emotions
 #
 # Psychologists of the school of Paul Ekman hold that a handful of expressions is understood nearly everywhere. Datasets
-# use seven or eight of them. Here is each one at full strength, on the face of one person. Nobody's privacy is at
-# stake: this person does not exist. A program draws the face from a 3-D head, and we can ask it for anything.
+# use seven or eight of them. Here is each one at full strength, on two faces. Nobody's privacy is at stake: these
+# people do not exist. A program draws them from a 3-D head, and we can ask it for anything.
 
 # %%
-faces = [blendfer.render({name: 1.0}, intensity=1.0, identity=7).image for name in eight]
+people = (5, 21)
+faces = [blendfer.render({name: 1.0}, intensity=1.0, identity=person).image for person in people for name in eight]
 viz.show(
-    viz.contact_sheet(faces, captions=eight, title="One person, eight emotions"),
-    alt="Eight pictures of one rendered face: surprise, fear, disgust, happiness, sadness, anger, neutral, contempt.",
+    viz.contact_sheet(faces, captions=eight * len(people), title="Two people, eight emotions"),
+    alt="Two rendered faces, each showing surprise, fear, disgust, happiness, sadness, anger, neutral, contempt.",
 )
 
 # %% [markdown]
@@ -118,12 +119,13 @@ viz.show(
 # ## The face lab
 #
 # Real faces rarely show one emotion at full strength. They show a bit of this, a touch of that. In the lab you mix two
-# emotions, choose how intense the expression is, who shows it, and from where the light comes. Beside the face you see
-# two things:
+# emotions, choose how intense the expression is, who shows it, where the head turns and from where the light comes.
+# Beside the face you see two things:
 #
 # - its **true distribution**, written $p(\text{emotion} \mid \text{face})$ and read "the probability of each emotion,
-#   given this face": of all the people in the world who might look at it, which share would name each emotion?
-# - the **votes** of ten people who did look. Ten are few, so the votes scatter around the truth.
+#   given this face": how much of each emotion there is to see. We know it, because we wrote the recipe of the face;
+# - the **votes** of ten people who look at it. Ten are few, so votes scatter. And people err: now and then somebody
+#   takes fear for surprise. Our ten are simulated, but they err as often as real people did in a large experiment.
 
 
 # %%
@@ -131,9 +133,9 @@ def face_lab(emotion="surprise", mixed_with="fear", share=0.35, intensity=0.7, p
     """One rendered face, its true distribution, and ten votes."""
     blend = {emotion: 1 - share}
     blend[mixed_with] = blend.get(mixed_with, 0) + share
-    scene = blendfer.Scene(yaw=turn, light=light_from)
+    scene = blendfer.Scene(yaw=turn, key_azimuth=light_from)
     face = blendfer.render(blend, intensity=intensity, identity=person, scene=scene)
-    votes = np.random.default_rng(SEED).multinomial(10, face.distribution)
+    votes = blendfer.sample_votes(face.distribution, np.random.default_rng(SEED))
     return viz.face_lab(face.image, face.distribution, votes, eight)
 
 
@@ -229,8 +231,8 @@ viz.show(
 # %% [markdown]
 # ## From votes to a label
 #
-# For each face, ten simulated people said what they saw. They err as people do: the renderer's annotators confuse
-# emotions as often as ten real people did on 35,000 photographs (the FER+ votes). The **label** is the emotion with the
+# For each face, ten of the simulated people said what they saw. How often they take one emotion for another was
+# estimated from FER+, where ten real people labelled each of 35,887 photographs. The **label** is the emotion with the
 # most votes. That is all a usual dataset tells you. How much do the ten agree?
 
 # %%
@@ -373,7 +375,7 @@ check(
 # <details><summary><b>Solution</b></summary>
 #
 # ```python
-# mixes, strengths = (0.2, 0.3, 0.4, 0.5), (0.9, 0.7, 0.5)
+# mixes, strengths = (0.2, 0.3, 0.4, 0.5), (0.9, 0.6, 0.4, 0.3)
 # tried = [({"surprise": 1 - mix, "fear": mix}, strength) for mix in mixes for strength in strengths]
 # faces = [blendfer.render(blend, intensity=strength, identity=5) for blend, strength in tried]
 # ambiguity = np.array([entropy(face.distribution[None])[0] for face in faces])

@@ -187,13 +187,14 @@ print(f"at random: {1 / len(names):.0%}")
 # The network now starts from **face-pretrained weights**: it was first trained to tell thousands of rendered *people*
 # apart. No emotion was involved, but it has learned to look at faces. All five papers start like this.
 #
-# `fit` keeps its checkpoint in `runs/`. Run the cell again and it loads the finished model instead of training anew.
-# **Time:** about a minute and a half the first time.
+# `fit` keeps its checkpoint in `runs/`. Run the cell again and it loads the finished model instead of training anew;
+# delete `runs/01_baseline` to start afresh. **Time:** about a minute and a half the first time.
 
 # %%
 config = TrainConfig.preset(PRESET, METHODS["baseline"], seed=SEED)
 model = build("baseline", classes=len(names), preset=PRESET, seed=SEED)
 history = fit(model, train, config, val=val, out=runs_folder("01_baseline", f"{PRESET}-{SEED}"), resume=True)
+model.eval()  # from here on it only answers
 weights = sum(parameter.numel() for parameter in model.parameters())
 print(f"{weights / 1e6:.1f} million weights, {sum(row['seconds'] for row in history):.0f} seconds of training")
 
@@ -428,7 +429,7 @@ check(
     asked_twice,
     lambda value: abs(value - twice) < 0.003,
     right=f"Right: {once:.1%} with one look, {twice:.1%} with two.",
-    hint="Use images.flip(-1) for the mirror image, softmax(1) for probabilities, and model.eval() is already set.",
+    hint="Use images.flip(-1) for the mirror image, softmax(1) for probabilities, and add both up.",
 )
 
 # %% [markdown]
