@@ -88,6 +88,6 @@ class BlazeFace(nn.Module):
 @cache
 def load_blazeface() -> BlazeFace:
     """The shipped detector on the CPU, in evaluation mode; loaded once."""
-    model = BlazeFace().eval().requires_grad_(False)
+    model = BlazeFace().eval().requires_grad_(False).to(memory_format=torch.channels_last)
     model.load_state_dict({name: weight.float() for name, weight in load_file(WEIGHTS).items()})
     return model

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+
+SAMPLES = 4
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,13 +32,13 @@ def warp(image: np.ndarray, turn: np.ndarray, origin: np.ndarray, size: int) -> 
     Places are (x, y) in pixels, the centre of the first pixel at (0.5, 0.5). Beyond the image its border is repeated;
     where the square is the coarser of the two, pixels are averaged, not skipped.
     """
-    # Whole factors by averaging blocks, the rest (below 2) by averaging 2 x 2 samples within each pixel of the square.
-    factor = min(max(1, int(np.hypot(*turn[0]))), *image.shape[:2])
+    # Block averages first, so that the SAMPLES x SAMPLES samples within each pixel of the square skip nothing.
+    factor = min(math.ceil(np.hypot(*turn[0]) / SAMPLES), *image.shape[:2])
     reduced = np.array(Image.fromarray(image).reduce(factor))
     height, width = reduced.shape[:2]
-    step = (np.arange(2 * size) + 0.5) / 2
+    step = (np.arange(SAMPLES * size) + 0.5) / SAMPLES
     places = (np.stack(np.meshgrid(step, step), -1) @ turn.T + origin) / factor
     relative = torch.from_numpy(places / (width, height) * 2 - 1).float()[None]
     source = torch.from_numpy(reduced).permute(2, 0, 1)[None].float()
     samples = F.grid_sample(source, relative, mode="bilinear", padding_mode="border", align_corners=False)
-    return F.avg_pool2d(samples, 2)[0].permute(1, 2, 0).round().byte().numpy()
+    return F.avg_pool2d(samples, SAMPLES)[0].permute(1, 2, 0).round().byte().numpy()
