@@ -3,6 +3,6 @@
 from fercore.photos.crop import crop_like_blendfer
 from fercore.photos.evaluate import evaluate_photos
 from fercore.photos.faces import Face, find_faces
-from fercore.photos.predict import classify_faces, predict_photos
+from fercore.photos.predict import classify_crops, predict_photos
 
-__all__ = ["Face", "classify_faces", "crop_like_blendfer", "evaluate_photos", "find_faces", "predict_photos"]
+__all__ = ["Face", "classify_crops", "crop_like_blendfer", "evaluate_photos", "find_faces", "predict_photos"]

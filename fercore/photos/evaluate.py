@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -13,9 +14,9 @@ from fercore import metrics
 from fercore.datasets.images import read_image
 from fercore.datasets.labels_csv import read_labels_csv
 from fercore.emotions import class_names, index_of
-from fercore.photos.crop import CROP_SIZE
+from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
 from fercore.photos.faces import find_faces
-from fercore.photos.predict import classify_faces
+from fercore.photos.predict import classify_crops
 
 MISSED = -1
 
@@ -35,26 +36,25 @@ def evaluate_photos(
     start = time.perf_counter()
     table = read_labels_csv(folder)
     label = torch.tensor(table["label"].to_list())
-    rows, found = [], []
+    blank = np.zeros((size, size, 3), np.uint8)
+    names = class_names(classify_crops(method, [blank], tta=False).shape[1])
+    if int(label.max()) >= len(names):
+        raise ValueError(f"{folder} has photographs of contempt, but the method knows only {', '.join(names)}.")
+    rows, crops = [], []
     for row, path in enumerate(tqdm(table["path"], desc="photos", unit="photo", leave=False)):
         image = read_image(path)
-        faces = find_faces(image)[:1]
-        if faces:
+        for face in find_faces(image)[:1]:
             rows.append(row)
-            found.append(classify_faces(method, image, faces, size, tta))
-    figures = _summarise(label, torch.tensor(rows, dtype=torch.long), torch.cat(found) if found else torch.zeros(0, 7))
+            crops.append(crop_like_blendfer(image, face, size))
+    figures = _summarise(label, torch.tensor(rows, dtype=torch.long), classify_crops(method, crops, tta), names)
     return {**figures, "seconds": round(time.perf_counter() - start, 3)}
 
 
-def _summarise(label: Tensor, rows: Tensor, probabilities: Tensor) -> dict[str, object]:
+def _summarise(label: Tensor, rows: Tensor, probabilities: Tensor, names: tuple[str, ...]) -> dict[str, object]:
     """label: (N,) of all photographs. rows: (F,) numbers of those with a face. probabilities: (F, C) of these."""
-    names = class_names(probabilities.shape[1])
-    if int(label.max()) >= len(names):
-        raise ValueError(
-            f"labels.csv holds contempt, but the method knows only {', '.join(names)}; leave those rows out"
-        )
     predicted = torch.full_like(label, MISSED)
-    predicted[rows] = probabilities.argmax(1)
+    if len(rows):
+        predicted[rows] = probabilities.argmax(1)
     recall = _recall(label, predicted, len(names))
     present = [value for value in recall if value is not None]
     figures = {
@@ -67,8 +67,8 @@ def _summarise(label: Tensor, rows: Tensor, probabilities: Tensor) -> dict[str, 
     }
     happiness, neutral = index_of("happiness"), index_of("neutral")
     if set(label.tolist()) == {happiness, neutral}:
-        smiles = torch.where(probabilities[:, happiness] > probabilities[:, neutral], happiness, neutral)
-        predicted[rows] = smiles
+        if len(rows):
+            predicted[rows] = torch.where(probabilities[:, happiness] > probabilities[:, neutral], happiness, neutral)
         both = _recall(label, predicted, len(names))
         figures["smile_vs_neutral_balanced"] = (both[happiness] + both[neutral]) / 2
     return figures

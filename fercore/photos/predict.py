@@ -15,6 +15,7 @@ from fercore.emotions import class_names
 from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
 from fercore.photos.faces import MIN_SIZE, Face, find_faces
 
+BATCH = 64
 NO_FACE = f"no face was found; a face should be upright, towards the camera and at least {MIN_SIZE} pixels wide"
 
 
@@ -34,7 +35,7 @@ def predict_photos(
     for path in paths:
         image = read_image(path)
         faces = find_faces(image)
-        probabilities = classify_faces(method, image, faces, size, tta)
+        probabilities = classify_crops(method, [crop_like_blendfer(image, face, size) for face in faces], tta)
         names = class_names(probabilities.shape[1]) if faces else ()
         photo = {
             "path": str(path),
@@ -46,28 +47,29 @@ def predict_photos(
     return {"photos": photos}
 
 
-def classify_faces(
-    method: nn.Module, image: np.ndarray, faces: Sequence[Face], size: int = CROP_SIZE, tta: bool = True
-) -> Tensor:
-    """(F, C) probabilities of the F faces of one photograph, on the CPU; (0, 0) without faces.
+def classify_crops(method: nn.Module, crops: Sequence[np.ndarray], tta: bool = True) -> Tensor:
+    """F crops (size, size, 3) uint8 -> (F, C) probabilities on the CPU; (0, 0) without crops.
 
     The method is asked in evaluation mode on the device of its parameters, and left in the mode it was in.
+    tta: average with the probabilities of the mirrored crops.
     """
-    if not faces:
+    if not len(crops):
         return torch.zeros(0, 0)
-    crops = np.stack([crop_like_blendfer(image, face, size) for face in faces])
     device = next((p.device for p in method.parameters()), torch.device("cpu"))
-    batch = torch.from_numpy(crops).permute(0, 3, 1, 2).to(device).float() / 255
     was_training = method.training
     method.eval()
+    found = []
     try:
         with torch.inference_mode():
-            probabilities = method(batch).softmax(1)
-            if tta:
-                probabilities = (probabilities + method(batch.flip(3)).softmax(1)) / 2
+            for some in torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).split(BATCH):
+                batch = some.to(device).float() / 255
+                probabilities = method(batch).softmax(1)
+                if tta:
+                    probabilities = (probabilities + method(batch.flip(3)).softmax(1)) / 2
+                found.append(probabilities.float().cpu())
     finally:
         method.train(was_training)
-    return probabilities.float().cpu()
+    return torch.cat(found)
 
 
 def _opinion(face: Face, probabilities: list[float], names: tuple[str, ...], image: np.ndarray) -> dict:

@@ -28,7 +28,7 @@ def folder(tmp_path):
     def write(*photos):
         rows = ["path,label"]
         for number, (photo, label) in enumerate(photos):
-            Image.fromarray(read(photo)).save(tmp_path / f"{number}.png")
+            Image.fromarray(read(photo)).reduce(2).save(tmp_path / f"{number}.png")
             rows.append(f"{number}.png,{label}")
         (tmp_path / "labels.csv").write_text("\n".join(rows))
         return tmp_path
@@ -73,6 +73,11 @@ def test_contempt_needs_a_method_that_knows_it(folder):
     with pytest.raises(ValueError, match="contempt"):
         evaluate_photos(Fixed(*[0.0] * 7), data)
     assert evaluate_photos(Fixed(*[0.0] * 7, 1.0), data)["overall"] == 1
+
+
+def test_smile_against_neutral_without_a_face(folder):
+    found = evaluate_photos(Fixed(*[0.0] * 7), folder((COFFEE, "neutral"), (COFFEE, "happiness")))
+    assert found["smile_vs_neutral_balanced"] == 0
 
 
 def test_without_labels(tmp_path):

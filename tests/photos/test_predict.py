@@ -1,6 +1,7 @@
 import json
 import struct
 import zlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 from fercore.datasets import BadImage
 from fercore.emotions import class_names
 from fercore.methods import build
-from fercore.photos import classify_faces, find_faces, predict_photos
+from fercore.photos import classify_crops, crop_like_blendfer, find_faces, predict_photos
 from tests.photos.portraits import ASTRONAUT, COFFEE, HOPPER, Fixed, read, side_by_side
 
 
@@ -25,6 +26,7 @@ class Sides(nn.Module):
         return logits
 
 
+@cache
 def boxes(path) -> np.ndarray:
     return np.array([face["box"] for face in predict_photos(Fixed(*[0.0] * 7), [path])["photos"][0]["faces"]])
 
@@ -53,12 +55,20 @@ def test_probabilities_are_the_methods_own():
 
 def test_mirrored_copy_is_averaged_in():
     photo = read(HOPPER)
-    faces = find_faces(photo)
-    plain = classify_faces(Sides(), photo, faces, tta=False)[0]
-    both = classify_faces(Sides(), photo, faces, tta=True)[0]
+    crops = [crop_like_blendfer(photo, face) for face in find_faces(photo)]
+    plain = classify_crops(Sides(), crops, tta=False)[0]
+    both = classify_crops(Sides(), crops, tta=True)[0]
     assert abs(plain[0] - plain[1]) > 0.01
     assert both[0] == pytest.approx(both[1].item(), abs=1e-6)
     assert both[0] == pytest.approx(((plain[0] + plain[1]) / 2).item(), abs=1e-6)
+
+
+def test_many_crops_go_in_batches():
+    crops = np.random.default_rng(0).integers(0, 256, (130, 64, 64, 3), np.uint8)
+    together = classify_crops(Sides(), crops)
+    assert together.shape == (130, 7)
+    torch.testing.assert_close(together[[0, 64, 129]], classify_crops(Sides(), crops[[0, 64, 129]]))
+    assert classify_crops(Sides(), []).shape == (0, 0)
 
 
 def test_the_method_is_asked_in_evaluation_mode_and_left_as_it_was():
