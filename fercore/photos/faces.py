@@ -37,6 +37,9 @@ SECOND_LOOK = 128
 SECOND_LOOK_EYES = np.array(((0.39, 0.42), (0.61, 0.42))) * SECOND_LOOK
 """The square of the second look and where the eyes lie in it: of the framings tried, rendered heads score highest."""
 
+Found = list[tuple[np.ndarray, float]]
+"""Points (8, 2) as BlazeFace orders them, in pixels of the photograph, and the score of each face."""
+
 
 @dataclass(frozen=True)
 class Face:
@@ -64,23 +67,30 @@ def find_faces(image: np.ndarray, min_score: float = MIN_SCORE, min_size: float 
     sides = [CANVAS]
     while sides[-1] < min(max(image.shape[:2]), MAX_CANVAS) / 1.25:  # below 320 pixels there is nothing more to see
         sides.append(2 * sides[-1])
-    faces = _search(image, sides, min_score, min_size)
-    if not faces:
-        margin = round(MARGIN * max(image.shape[:2]))
-        wider = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-        faces = [
-            Face((f.box[0] - margin, f.box[1] - margin, *f.box[2:]), f.eyes - margin, f.score)
-            for f in _search(wider, [CANVAS], min_score, min_size)
-        ]
+    found = _search(image, sides, min_score)
+    if not found:
+        found = _search_wider(image, min_score)
+    faces = [_to_face(points, score) for points, score in found if points[1, 0] >= min_size]
     return sorted(faces, key=lambda face: -face.box[2])
 
 
-def _search(image: np.ndarray, sides: list[int], min_score: float, min_size: float) -> list[Face]:
-    """First look at each scale, what it found merged, second look at each."""
+def _search(image: np.ndarray, sides: list[int], min_score: float) -> Found:
+    """First look at each scale, second look at each face found; merged after both."""
     looks = [_look(image, side) for side in sides]
-    candidates = _merge(np.concatenate([p for p, _ in looks]), np.concatenate([s for _, s in looks]))
-    faces = (_look_again(image, points) for points, _ in candidates if points[1, 0] >= min_size)
-    return [face for face in faces if face is not None and face.score >= min_score]
+    first = _merge(np.concatenate([p for p, _ in looks]), np.concatenate([s for _, s in looks]))
+    second = [look for points, _ in first if (look := _look_again(image, points)) and look[1] >= min_score]
+    return _merge(np.array([p for p, _ in second]), np.array([s for _, s in second])) if second else []
+
+
+def _search_wider(image: np.ndarray, min_score: float) -> Found:
+    """The same in a small copy of the photograph with a margin around it."""
+    factor = -(-max(image.shape[:2]) // (2 * CANVAS))
+    small = np.asarray(Image.fromarray(image).reduce(min(factor, *image.shape[:2])))
+    margin = round(MARGIN * max(small.shape[:2]))
+    wider = np.pad(small, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    is_place = (np.arange(8) != 1)[:, None]  # a size does not move
+    scale = image.shape[1] / small.shape[1]
+    return [((points - margin * is_place) * scale, score) for points, score in _search(wider, [CANVAS], min_score)]
 
 
 def _look(image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,8 +106,8 @@ def _look(image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     return points * (width / w, height / h), scores
 
 
-def _look_again(image: np.ndarray, points: np.ndarray) -> Face | None:
-    """The face at ``points`` (8, 2) looked at upright and close; None if it is none after all."""
+def _look_again(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """The face at ``points`` (8, 2) looked at upright and close: its points and score, None if it is none after all."""
     eyes = points[2:4]
     if not np.ptp(eyes, axis=0).any():
         return None
@@ -108,9 +118,9 @@ def _look_again(image: np.ndarray, points: np.ndarray) -> Face | None:
     if not merged:
         return None
     sharper, score = merged[0]
-    centre, size = sharper[0] @ turn.T + origin, sharper[1] * np.hypot(*turn[0])
-    box = (*(centre - size / 2).tolist(), *size.tolist())
-    return Face(box, sharper[2:4] @ turn.T + origin, score)
+    placed = sharper @ turn.T + origin
+    placed[1] = sharper[1] * np.hypot(*turn[0])
+    return placed, score
 
 
 def _detect(canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +143,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _merge(points: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
+def _merge(points: np.ndarray, scores: np.ndarray) -> Found:
     """Non-maximum suppression that averages what it suppresses, weighted by score (the paper, "Post-processing").
 
     Returns points (8, 2) and the best score of each face, surest first.
@@ -155,3 +165,9 @@ def _overlap(one: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, float, np.n
     low = np.maximum(one[0] - one[1] / 2, many[:, 0] - many[:, 1] / 2)
     high = np.minimum(one[0] + one[1] / 2, many[:, 0] + many[:, 1] / 2)
     return np.clip(high - low, 0, None).prod(1), float(one[1].prod()), many[:, 1].prod(1)
+
+
+def _to_face(points: np.ndarray, score: float) -> Face:
+    """The photograph's coordinates as a Face."""
+    x, y = points[0] - points[1] / 2
+    return Face((float(x), float(y), float(points[1, 0]), float(points[1, 1])), points[2:4].copy(), score)
