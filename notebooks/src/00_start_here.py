@@ -328,7 +328,7 @@ check(
 #
 # Imagine a perfect model. It knows the true distribution of every *test* face and always answers with its most likely
 # emotion. Test labels come from votes too. In which share of the test faces does this perfect model agree with the
-# label? Remember the number: in lesson 01 no honest model can pass it.
+# label? No honest model can pass such a ceiling; lesson 01 shows how close one gets.
 
 # %% tags=["exercise"]
 ceiling = None  # a number between 0 and 1
