@@ -37,8 +37,8 @@ def faces(out: Path = blendfer.FOLDER, share: float = 1.0) -> None:
 
 
 @app.command
-def pretrain(out: Path | None = None, people: int = 1200, faces: int = 12, epochs: int = 10) -> None:
-    """Render people who are not in BlendFER and train the light backbone to recognise them (about 12 minutes)."""
+def pretrain(out: Path | None = None, people: int = 700, faces: int = 12, epochs: int = 12) -> None:
+    """Render people who are not in BlendFER and train the light backbone to recognise them (about 10 minutes)."""
     from data_prep.blendfer.pretrain import pretrain as run
 
     run(out, people, faces, epochs)

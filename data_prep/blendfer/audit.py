@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import fields
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from tqdm.auto import tqdm
 
+from data_prep.blendfer.card import write_card
 from fercore.datasets import FaceDataset, blendfer
 from fercore.datasets.blendfer.rows import rerender
 from fercore.datasets.blendfer.scenes import Scene
@@ -117,12 +120,13 @@ def wrinkles(faces: FaceDataset, checkpoint: Path) -> dict:
 
 
 def audit(out: Path, checkpoint: Path | None = None) -> None:
-    """Measure everything and write it as JSON; wrinkles only with a trained checkpoint."""
+    """Measure everything; write it as JSON and the data card beside it. Wrinkles only with a trained checkpoint."""
     faces = blendfer.open(classes=8)
     report = {"agreement": agreement(faces), "leaks": leaks(faces), "neighbours": neighbours(faces)}
     if checkpoint is not None:
         report["wrinkles"] = wrinkles(faces, checkpoint)
     out.write_text(json.dumps(report, indent=1) + "\n")
+    write_card(report, out.with_name("README.md"))
     print(json.dumps(report["leaks"]))
 
 
@@ -141,4 +145,6 @@ def contact_sheet(out: Path, rows: int = 8) -> None:
     images = faces.images[torch.tensor(np.array(chosen))]
     captions = [*NAMES, *[""] * (len(chosen) - len(NAMES))]
     figure = draw(images, captions, columns=len(NAMES))
-    figure.savefig(out.with_suffix(".png"), dpi=110)
+    with io.BytesIO() as buffer:
+        figure.savefig(buffer, dpi=110)
+        Image.open(buffer).convert("RGB").save(out, quality=80)

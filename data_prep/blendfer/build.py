@@ -1,7 +1,7 @@
 """BlendFER version 1, from seeds to ``faces.parquet``: 12,000 train, 1,000 validation and 3,000 test faces.
 
-Each row draws, from a seed of its own: one of its split's people, an emotion with an admixture of a second one, a scene,
-and ten annotators' votes. Nothing but the expression knows the emotion.
+Each row draws, from a seed of its own: one of its split's people, an emotion with an admixture of a second one, a
+scene, and ten annotators' votes. Nothing but the expression knows the emotion.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tqdm.auto import tqdm
 from fercore.datasets.blendfer.annotators import majority, sample_votes
 from fercore.datasets.blendfer.expressions import sample_expression, true_distribution
 from fercore.datasets.blendfer.people import sample_identity
-from fercore.datasets.blendfer.rows import SIZE, rerender
+from fercore.datasets.blendfer.rows import rerender
 from fercore.datasets.blendfer.scenes import sample_scene
 from fercore.emotions import NAMES
 
 VERSION = 1
-WEBP_QUALITY = 92
+WEBP_QUALITY = 86
 
 
 @dataclass(frozen=True)

@@ -51,17 +51,17 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, list[list[tuple[int, 
 def read_target(path: Path) -> np.ndarray:
     """Offsets (VERTICES, 3) of one shape target: lines "vertex dx dy dz"."""
     offsets = np.zeros((VERTICES, 3), np.float32)
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as lines:
-        for line in lines:
-            fields = line.split()
-            if len(fields) == 4 and not line.startswith("#"):
-                offsets[int(fields[0])] = [float(x) for x in fields[1:]]
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) == 4 and not line.startswith("#"):
+            offsets[int(fields[0])] = [float(x) for x in fields[1:]]
     return offsets
 
 
 def read_targets(data: Path) -> dict[str, np.ndarray]:
-    """Every target the head uses, by name: ``fu:`` face units, ``loc:`` local shapes, ``mac:`` age, gender, ancestry."""
+    """Every target the head uses: ``fu:`` face units, ``loc:`` local shapes, ``mac:`` age, gender and ancestry."""
     targets = {}
     for path in sorted((data / "faceunits01/targets/faceunits").iterdir()):
         targets[f"fu:{path.name.removesuffix('.target')}"] = read_target(path)

@@ -29,7 +29,11 @@ BATCH, LEARNING_RATE = 128, 3e-3
 
 
 def render_people(first: int, people: int, faces: int) -> tuple[Tensor, Tensor]:
-    """Images (people * faces, 3, 64, 64) uint8 and who they show, numbered from 0."""
+    """Images (people * faces, 3, 64, 64) uint8 and who they show, numbered from 0; kept in ``runs/pretrain``."""
+    kept = Path("runs/pretrain") / f"{first}-{people}-{faces}.npy"
+    person = torch.arange(people).repeat_interleave(faces)
+    if kept.exists():
+        return torch.from_numpy(np.load(kept)), person
     from data_prep.blendfer.build import Split, make_rows
     from fercore.datasets.images import read_image
 
@@ -40,8 +44,10 @@ def render_people(first: int, people: int, faces: int) -> tuple[Tensor, Tensor]:
         split = Split("train", faces, first + person, 1)
         tasks += [(split, number, int(emotions[person, number])) for number in range(faces)]
     images = [read_image(row["image"], "rendered face") for row in make_rows(tasks)]
-    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return pixels, torch.arange(people).repeat_interleave(faces)
+    pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    np.save(kept, pixels)
+    return torch.from_numpy(pixels), person
 
 
 class Recogniser(nn.Module):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from data_prep.blendfer.confusion import annotator_confusion, write_confusion
 
+from data_prep.blendfer.confusion import annotator_confusion, write_confusion
 from fercore.datasets.blendfer.annotators import confusion, majority, sample_votes, vote_probabilities
 
 

@@ -1,4 +1,4 @@
-"""How BlendFER frames a face: one similarity transform, taken from the neutral head so that no emotion leaks into it."""
+"""How BlendFER frames a face: one similarity transform, from the neutral head, so that no emotion leaks into it."""
 
 from __future__ import annotations
 

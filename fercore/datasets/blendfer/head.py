@@ -159,7 +159,9 @@ class Shape:
         mesh = head()
         eyes = self.neutral[mesh.landmarks[list(EYE_CORNERS)]]
         mouth = self.neutral[mesh.landmarks[list(MOUTH_CORNERS)]]
-        return float(0.5 * (np.linalg.norm(eyes.mean(0) - mouth.mean(0)) / 0.67 + np.linalg.norm(eyes[0] - eyes[1]) / 0.90))
+        return float(
+            0.5 * (np.linalg.norm(eyes.mean(0) - mouth.mean(0)) / 0.67 + np.linalg.norm(eyes[0] - eyes[1]) / 0.90)
+        )
 
 
 def neutral_head(weights: np.ndarray) -> np.ndarray:

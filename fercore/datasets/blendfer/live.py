@@ -40,7 +40,9 @@ class Face:
 
 def _shares(emotions: Mapping[str, float]) -> np.ndarray:
     if not isinstance(emotions, Mapping) or not emotions:
-        raise ValueError(f'emotions must map names to shares, such as {{"happiness": 0.7, "surprise": 0.3}}, not {emotions!r}')
+        raise ValueError(
+            f'emotions must map names to shares, such as {{"happiness": 0.7, "surprise": 0.3}}, not {emotions!r}'
+        )
     shares = np.zeros(len(NAMES))
     for name, share in emotions.items():
         if not np.isfinite(share) or share < 0:
@@ -158,7 +160,9 @@ def render_units(
     posed, x, y, scale = _project(vertices, body, scene, side)
     look = _look(person, units, scene, scale)
     image = rasterise(mesh, posed, x, y, look, background(scene.background, size), SAMPLES, threads)
-    landmarks = np.stack([x[mesh.landmarks], y[mesh.landmarks]], 1) / SAMPLES - 0.5  # the centre of the first pixel is (0, 0)
+    landmarks = (
+        np.stack([x[mesh.landmarks], y[mesh.landmarks]], 1) / SAMPLES - 0.5
+    )  # the centre of the first pixel is (0, 0)
     if scene.glasses != "none":
         image = add_glasses(image, landmarks, scene)
     if scene.cover != "none":
@@ -188,6 +192,7 @@ def render(
     Raises:
         ValueError: for unknown emotions, shares below 0, an intensity outside 0..1, a size outside its range, or a
             variant that does not exist; the sentence names the argument.
+
     """
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or not 16 <= size <= 1024:
         raise ValueError(f"size must be a whole number of pixels from 16 to 1024, not {size!r}")

@@ -1,4 +1,4 @@
-"""Who is in the picture: shape of the head, skin, hair, eyes, beard, make-up, and the face at rest. One seed, one person."""
+"""Who is in the picture: head, skin, hair, eyes, beard, make-up, and the face at rest. One seed, one person."""
 
 from __future__ import annotations
 
@@ -83,7 +83,11 @@ def _macro_weights(age, gender, ancestry, muscle, weight) -> dict[str, float]:
     ancestries = dict(zip(("african", "asian", "caucasian"), ancestry, strict=True))
 
     def thirds(kind: str, x: float) -> dict[str, float]:
-        return {f"min{kind}": max(0.0, 1 - 2 * x), f"average{kind}": 1 - abs(2 * x - 1), f"max{kind}": max(0.0, 2 * x - 1)}
+        return {
+            f"min{kind}": max(0.0, 1 - 2 * x),
+            f"average{kind}": 1 - abs(2 * x - 1),
+            f"max{kind}": max(0.0, 2 * x - 1),
+        }
 
     muscles, weights = thirds("muscle", muscle), thirds("weight", weight)
     out = {}

@@ -1,13 +1,14 @@
-"""The rasteriser: triangles to pixels with soft light, painted skin, eyes, teeth and hair (numba, compiled once, cached).
+"""The rasteriser: triangles to pixels with soft light, painted skin, eyes, teeth, hair (numba, compiled once, cached).
 
-Paint is defined on the rest head (``canon``), so that it moves with the skin. Light is one key, one fill and a sky-ground
-ambient term; creases darken by screen-space occlusion and by the curvature of the mesh.
+Paint is defined on the rest head (``canon``), so that it moves with the skin. Light is one key, one fill and an ambient
+term from sky and ground; creases darken by screen-space occlusion and by the curvature of the mesh.
 """
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -244,8 +245,8 @@ def _depths(v, sx, sy, triangles, material, hair_kind, side):
         area = (y1 - y2) * (x0 - x2) + (x2 - x1) * (y0 - y2)
         if abs(area) < 1e-9:
             continue
-        left, right = max(0, int(math.floor(min(x0, x1, x2)))), min(side - 1, int(math.ceil(max(x0, x1, x2))))
-        top, bottom = max(0, int(math.floor(min(y0, y1, y2)))), min(side - 1, int(math.ceil(max(y0, y1, y2))))
+        left, right = max(0, math.floor(min(x0, x1, x2))), min(side - 1, math.ceil(max(x0, x1, x2)))
+        top, bottom = max(0, math.floor(min(y0, y1, y2))), min(side - 1, math.ceil(max(y0, y1, y2)))
         for yy in range(top, bottom + 1):
             for xx in range(left, right + 1):
                 px, py = xx + 0.5, yy + 0.5
@@ -384,7 +385,8 @@ def _shade(first, last, n, curvature, depth, face, bary, canon, triangles, mater
                     if kind != occluded_kind:  # the costly part: once a pixel and material
                         openness, occluded_kind = _occlusion(depth, xx, yy, nx, ny, nz, look.scale), kind
                     pr, pg, pb = _pixel(
-                        triangles[k], kind, w0, w1, nx, ny, nz, openness, curvature, canon, masks, scalp, eyes, look, seed,
+                        triangles[k], kind, w0, w1, nx, ny, nz, openness,
+                        curvature, canon, masks, scalp, eyes, look, seed,
                     )  # fmt: skip
                 r, g, b = r + pr, g + pg, b + pb
             out[row, column, 0] = min(max(r * share, 0.0), 1.0) ** look.exponent
@@ -408,5 +410,5 @@ def rasterise(mesh: Head, v, sx, sy, look: Look, background: np.ndarray, samples
         return out
     bands = np.linspace(0, size, 4 * threads + 1).astype(int)  # more bands than threads: faces fill the middle rows
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda band: _shade(*band, *shared, *paint, out), zip(bands[:-1], bands[1:], strict=True)))
+        list(pool.map(lambda band: _shade(*band, *shared, *paint, out), pairwise(bands)))
     return out

@@ -1,4 +1,4 @@
-"""From a row of the table back to its face: every parameter is a column, so any face can be rendered again or changed."""
+"""From a row of the table back to its face: all parameters are columns, so any face can be rendered again, changed."""
 
 from __future__ import annotations
 
