@@ -13,7 +13,7 @@ from fercore.course.notebooks import from_source
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"torch": "pytorch"}
-NOT_ON_BINDER = {"jupytext", "nbval", "papermill", "psutil", "pytest", "pyyaml", "ruff"}  # for writers of lessons
+NOT_ON_BINDER = {"jupytext", "nbval", "papermill", "pytest", "pyyaml", "ruff"}  # for writers of lessons
 
 
 def split(requirement: str) -> tuple[str, str]:
