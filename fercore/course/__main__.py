@@ -37,15 +37,15 @@ def build(lessons: Lessons = ()) -> int:
             if error:
                 return _failed([f"{lesson.name}: {error}"])
             executed = nbformat.read(Path(folder) / f"{lesson.name}.ipynb", 4)
+            write_timing(root, _timing(lesson, seconds))
+            for cell, fresh in zip(executed.cells, from_source(lesson, root).cells, strict=True):
+                cell.source = fresh.source  # the minutes, now known, stand in the text
+                cell["id"] = fresh["id"]
+            nbformat.write(executed, lesson.notebook(root))
             if lesson.name == PICTURED:
                 from fercore.course.picture import write as write_picture
 
                 write_picture(root, Path(folder) / "runs" / PICTURED / "quick-0")
-        write_timing(root, _timing(lesson, seconds))
-        for cell, fresh in zip(executed.cells, from_source(lesson, root).cells, strict=True):
-            cell.source = fresh.source  # the minutes, now known, stand in the text
-            cell["id"] = fresh["id"]
-        nbformat.write(executed, lesson.notebook(root))
     readme()
     return check()
 

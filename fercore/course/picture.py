@@ -13,9 +13,10 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from fercore import photos
-from fercore.checkpoints import load_method
+from fercore.checkpoints import MODEL, load_tensors
 from fercore.datasets import blendfer, read_image
 from fercore.emotions import NAMES
+from fercore.methods import build
 from fercore.viz.distributions import draw_bars, draw_votes
 from fercore.viz.style import CONTRAST, bare, styled
 
@@ -39,7 +40,9 @@ def overview(run: Path) -> Figure:
 
     run: the folder of lesson 01's trained model; FileNotFoundError if it was not trained yet.
     """
-    model, _ = load_method(run)
+    model = build("baseline", weights=None)
+    model.load_state_dict(load_tensors(run / MODEL)[0])
+    model.eval()
     test = blendfer.open(classes=8, split="test")
     random = np.random.default_rng(4)
     shown = np.concatenate(
