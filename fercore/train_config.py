@@ -34,7 +34,7 @@ class TrainConfig:
     eval_every: epochs between two evaluations on the validation set; 0 for none.
     """
 
-    epochs: int = 4
+    epochs: int = 3
     batch_size: int = 64
     lr: float = 2e-3
     optimiser: str = "adamw"

@@ -52,7 +52,7 @@ def test_a_face_takes_well_under_a_second():
         start = time.perf_counter()
         blendfer.render({"happiness": 1}, identity=1, size=128)
         times.append(time.perf_counter() - start)
-    assert min(times) < 0.15  # 0.05 on an idle machine; test machines are not idle
+    assert min(times) < 0.25  # 0.05 on an idle machine; test machines are shared
 
 
 def test_eyes_and_mouth_lie_where_the_crop_says():
