@@ -171,7 +171,8 @@ for epoch in range(epochs):
     print(f"epoch {epoch + 1}: loss {total / len(images):.2f}, {right.float().mean():.0%} of validation right")
 
 # %% [markdown]
-# Compare the last number with guessing: always naming the commonest emotion, or drawing one at random.
+# Compare the last number with guessing: always naming the commonest emotion, or drawing one at random. A small network,
+# few faces and half a minute: it learns something, but not much. What would help?
 
 # %%
 print(f"always {names[train.counts.argmax()]}: {(val.label == train.counts.argmax()).float().mean():.0%}")
@@ -184,11 +185,11 @@ print(f"at random: {1 / len(names):.0%}")
 # that the model cannot learn faces by heart), a learning rate that rises and then falls, and a checkpoint in case the
 # computer goes to sleep. That is `fit`. The loop inside is the one above.
 #
-# The network now starts from **face-pretrained weights**: it was first trained to tell thousands of rendered *people*
+# The network now starts from **face-pretrained weights**: it was first trained to tell hundreds of rendered *people*
 # apart. No emotion was involved, but it has learned to look at faces. All five papers start like this.
 #
 # `fit` keeps its checkpoint in `runs/`. Run the cell again and it loads the finished model instead of training anew;
-# delete `runs/01_baseline` to start afresh. **Time:** about a minute and a half the first time.
+# delete `runs/01_baseline` to start afresh. **Time:** about a minute the first time.
 
 # %%
 config = TrainConfig.preset(PRESET, METHODS["baseline"], seed=SEED)
@@ -340,7 +341,7 @@ title = f"{len(some):,} test faces, by what the network sees; colour: label"
 viz.show(
     viz.embedding_plotly(plane, test.label[some], names, told, title),
     static=viz.embedding(plane, test.label[some], names, title),
-    alt="Scatter plot of test faces by their features: each emotion forms a group; groups that people confuse touch.",
+    alt="Scatter plot of test faces by their features: emotions that people confuse lie side by side.",
 )
 
 # %% [markdown]
