@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_auroc
 from tqdm.auto import trange
 
 from fercore.datasets.views import AUGMENTATIONS
@@ -99,11 +100,8 @@ def verification(model: Recogniser, images: Tensor, person: Tensor) -> dict:
         embedded = torch.cat([model.embed(part.float() / 255) for part in images.split(256)])
     first, second = torch.triu_indices(len(images), len(images), 1)
     cosine, same = (embedded @ embedded.T)[first, second], person[first] == person[second]
-    order = torch.argsort(cosine)
-    rank = torch.empty(len(cosine), dtype=torch.float64)
-    rank[order] = torch.arange(1, len(cosine) + 1, dtype=torch.float64)
+    auc = float(binary_auroc((cosine + 1) / 2, same.long()))
     positives, negatives = int(same.sum()), int((~same).sum())
-    auc = (float(rank[same].sum()) - positives * (positives + 1) / 2) / (positives * negatives)
     histograms = {
         name: torch.histc(cosine[chosen], 40, -1, 1).div(chosen.sum()).tolist()
         for name, chosen in (("same", same), ("different", ~same))
