@@ -106,7 +106,7 @@ def wrinkles(faces: FaceDataset, checkpoint: Path) -> dict:
     from fercore.checkpoints import load_method
     from fercore.training import predict
 
-    method, _ = load_method(checkpoint)
+    method = load_method(checkpoint)
     test = faces.where("test")
     test = test.select(np.flatnonzero(test.label.numpy() < method.classes))
     rows = test.table.assign(subject=test.subject).to_dict("records")

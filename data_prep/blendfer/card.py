@@ -37,7 +37,6 @@ correlates at most {highest:.3f} with it (median {median:.3f}). Framing is taken
 {wrinkles}
 
 ## Limits
-The images were rendered once at WebP quality 92 and packed once more at 86, to stay below 25 MB; a rebuild packs once.
 Rendered faces are not photographs: skin, hair and teeth are simple, hands are blobs, shadows are soft and never cast.
 Expressions follow the FACS literature, not recordings of people; p(emotion | face) is defined by the blend, not by a
 poll. Age, gender and ancestry are parameters of a mesh, not of people. Nothing learnt here says what a person feels.

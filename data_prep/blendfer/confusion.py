@@ -9,8 +9,8 @@ import pandas as pd
 
 from fercore.emotions import NAMES
 
-CLEAR = 6
-"""A photograph counts as clear if at least this many of its ten annotators agree."""
+CLEAR = 5
+"""A photograph counts as clear if at least this many of its ten annotators, half of them, agree."""
 
 
 def annotator_confusion(votes: np.ndarray) -> np.ndarray:

@@ -40,10 +40,10 @@ def render_people(first: int, people: int, faces: int) -> tuple[Tensor, Tensor]:
 
     tasks = []
     emotions = np.random.default_rng(first).integers(8, size=(people, faces))
-    for person in range(people):
+    for seed in range(people):
         # A split of a single person makes all its faces show that person.
-        split = Split("train", faces, first + person, 1)
-        tasks += [(split, number, int(emotions[person, number])) for number in range(faces)]
+        split = Split("train", faces, first + seed, 1)
+        tasks += [(split, number, int(emotions[seed, number])) for number in range(faces)]
     images = [read_image(row["image"], "rendered face") for row in make_rows(tasks)]
     pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -74,21 +74,21 @@ def train(model: Recogniser, images: Tensor, person: Tensor, epochs: int) -> lis
     optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.05)
     steps = epochs * (len(images) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps, pct_start=0.15)
-    generator = torch.Generator().manual_seed(0)
+    device = model.people.device
     model.train().to(memory_format=torch.channels_last)
-    losses = []
+    images, person, losses = images.to(device), person.to(device), []
     for _ in trange(epochs, desc="pretraining", unit="epoch"):
-        total, batches = 0.0, torch.randperm(len(images), generator=generator).split(BATCH)[: len(images) // BATCH]
+        total, batches = torch.zeros((), device=device), torch.randperm(len(images)).split(BATCH)[: steps // epochs]
         for rows in batches:
-            image, _ = AUGMENTATIONS["weak"](images[rows], generator)
-            with torch.autocast("cpu", torch.bfloat16):
+            image, _ = AUGMENTATIONS["weak"](images[rows])
+            with torch.autocast(device.type, torch.bfloat16):
                 loss = model.loss(image.contiguous(memory_format=torch.channels_last), person[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-            total += loss.detach().item()
-        losses.append(total / len(batches))
+            total += loss.detach()
+        losses.append(total.item() / len(batches))
         print(f"loss {losses[-1]:.3f}", file=sys.stderr)
     return losses
 
@@ -96,8 +96,9 @@ def train(model: Recogniser, images: Tensor, person: Tensor, epochs: int) -> lis
 def verification(model: Recogniser, images: Tensor, person: Tensor) -> dict:
     """How well cosines tell pairs of the same stranger from pairs of different ones: AUC and both histograms."""
     model.eval()
+    device = model.people.device
     with torch.inference_mode():
-        embedded = torch.cat([model.embed(part.float() / 255) for part in images.split(256)])
+        embedded = torch.cat([model.embed(part.to(device).float() / 255).cpu() for part in images.split(256)])
     first, second = torch.triu_indices(len(images), len(images), 1)
     cosine, same = (embedded @ embedded.T)[first, second], person[first] == person[second]
     auc = float(binary_auroc((cosine + 1) / 2, same.long()))
@@ -113,13 +114,14 @@ def pretrain(out: Path | None, people: int, faces: int, epochs: int) -> None:
     """Render, train, verify; write the trunk (fp16 safetensors) and ``light_face.json`` with the figures beside it."""
     torch.manual_seed(0)
     images, person = render_people(FIRST_PERSON, people, faces)
-    model = Recogniser(people)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Recogniser(people).to(device)
     losses = train(model, images, person, epochs)
     report = {"people": people, "faces": faces, "epochs": epochs, "losses": losses}
     report |= verification(model, *render_people(FIRST_STRANGER, STRANGERS, FACES_OF_STRANGER))
     path = out or FACE_WEIGHTS
     trunk = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in model.backbone.state_dict().items()
     }
     save_file(trunk, path)

@@ -155,13 +155,15 @@ class Expression:
     def units(self, rest: np.ndarray) -> np.ndarray:
         """Face units (52,) of a person whose resting face is ``rest``."""
         shown = np.zeros_like(rest)
-        for share, name, variant in zip(self.shares, NAMES, self.variants, strict=True):
+        # Both emotions of a blend move the face: at equal shares each shows at 0.7, not at half, of its strength.
+        amounts = self.shares / max(np.linalg.norm(self.shares), 1e-12)
+        for share, name, variant in zip(amounts, NAMES, self.variants, strict=True):
             if share > 0:
                 shown += share * units_of(VARIANTS[name][int(variant)])
         if self.flipped:
             shown = mirrored(shown)
         # A strong expression overrides the face at rest.
-        units = self.intensity * shown * self.jitter + (1 - 0.8 * self.intensity) * rest + self.extra
+        units = self.intensity * shown * self.jitter + (1 - self.intensity) * rest + self.extra
         index = unit_index()
         units[index["mouthClose"]] = 0  # it only corrects jawOpen: alone it tears the lips
         units[index["jawOpen"]] = min(units[index["jawOpen"]], 0.68)
@@ -200,27 +202,27 @@ def sample_expression(rng: np.random.Generator, emotion: int) -> Expression:
     shares = np.zeros(len(NAMES))
     second = int(rng.choice([e for e in range(len(NAMES)) if e not in (emotion, NEUTRAL)]))
     if emotion == NEUTRAL:
-        shares[second], intensity = 1.0, rng.uniform(0, 0.22)
+        shares[second], intensity = 1.0, rng.uniform(0, 0.18)
     else:
-        blend = rng.uniform(0, 0.49) if rng.random() < 0.65 else 0.0
+        blend = rng.uniform(0.1, 0.48) if rng.random() < 0.6 else 0.0
         shares[emotion], shares[second] = 1 - blend, blend
-        intensity = rng.uniform(0.27, 1.0)
+        intensity = rng.uniform(0.5, 1.0)
     variants = np.array([rng.integers(len(VARIANTS[name])) for name in NAMES])
 
     index = unit_index()
-    jitter = rng.uniform(0.75, 1.25, len(index))
+    jitter = rng.uniform(0.85, 1.15, len(index))
     extra = np.zeros(len(index))
     for name, i in index.items():
         if name.endswith("Left"):
-            jitter[index[name[:-4] + "Right"]] = jitter[i] * rng.uniform(0.88, 1.12)
-    for _ in range(rng.integers(0, 3)):
+            jitter[index[name[:-4] + "Right"]] = jitter[i] * rng.uniform(0.92, 1.08)
+    for _ in range(rng.integers(0, 2)):
         name = str(rng.choice([n for n in index if "tongue" not in n]))
-        amount = rng.uniform(0, 0.30)
+        amount = rng.uniform(0, 0.25)
         extra[index[name]] += amount
         if name.endswith("Left"):
             extra[index[name[:-4] + "Right"]] += amount * rng.uniform(0.6, 1)
-    if rng.random() < 0.2:
-        extra[index["jawOpen"]] += rng.uniform(0, 0.15)  # talking
+    if rng.random() < 0.15:
+        extra[index["jawOpen"]] += rng.uniform(0, 0.12)  # talking
     across, upward, blink = rng.normal(0, 0.3), rng.normal(0, 0.2), rng.uniform(0, 0.15)
     for side, turn in (("Left", across), ("Right", -across)):
         extra[index[f"eyeLookOut{side}" if turn > 0 else f"eyeLookIn{side}"]] += min(abs(turn), 1)

@@ -82,20 +82,20 @@ def _bounded_normal(rng: np.random.Generator, spread: float, largest: float) -> 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
     """A scene as varied as photographs from the web are; nothing in it depends on the emotion."""
-    cover = str(rng.choice(COVERS, p=[0.88, 0.02, 0.05, 0.05]))
+    cover = str(rng.choice(COVERS, p=[0.91, 0.02, 0.035, 0.035]))
     return Scene(
-        yaw=_bounded_normal(rng, 17, 45),
-        pitch=_bounded_normal(rng, 8, 22),
+        yaw=_bounded_normal(rng, 13, 45),
+        pitch=_bounded_normal(rng, 6, 20),
         roll=_bounded_normal(rng, 5, 15),
-        zoom=float(rng.uniform(0.88, 1.14)),
-        dx=_bounded_normal(rng, 0.025, 0.07),
-        dy=_bounded_normal(rng, 0.025, 0.07),
+        zoom=float(rng.uniform(0.92, 1.1)),
+        dx=_bounded_normal(rng, 0.018, 0.06),
+        dy=_bounded_normal(rng, 0.018, 0.06),
         camera=float(rng.uniform(6, 16)),
-        key_azimuth=float(rng.uniform(-75, 75)),
-        key_elevation=float(rng.uniform(-12, 62)),
+        key_azimuth=float(rng.uniform(-60, 60)),
+        key_elevation=float(rng.uniform(-5, 60)),
         key_strength=float(rng.uniform(0.55, 1.25)),
         warmth=float(rng.uniform(-0.12, 0.12)),
-        ambient=float(rng.uniform(0.22, 0.62)),
+        ambient=float(rng.uniform(0.3, 0.65)),
         tint=float(rng.uniform(-0.06, 0.06)),
         ground=float(rng.uniform(0.4, 0.8)),
         fill_azimuth=float(rng.uniform(-180, 180)),
@@ -106,8 +106,8 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         glasses_seed=int(rng.integers(1 << 30)),
         cover=cover,
         cover_seed=int(rng.integers(1 << 30)),
-        blur=float(rng.uniform(0.003, 0.013)) if rng.random() < 0.3 else 0.0,
-        noise=float(rng.uniform(0, 0.04)) if rng.random() < 0.4 else 0.0,
+        blur=float(rng.uniform(0.003, 0.011)) if rng.random() < 0.25 else 0.0,
+        noise=float(rng.uniform(0, 0.03)) if rng.random() < 0.3 else 0.0,
         noise_seed=int(rng.integers(1 << 30)),
         grey=bool(rng.random() < 0.15),
         jpeg=int(rng.integers(55, 96)) if rng.random() < 0.4 else 0,
