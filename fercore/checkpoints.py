@@ -1,7 +1,7 @@
 """Checkpoints: safetensors and JSON, written whole or not at all, never pickles.
 
-A run's folder holds ``config.json`` (how the method is built), ``model.safetensors`` (the trained method), and
-``state.safetensors`` (where training stands: method, optimiser and progress in one file, so that they always match).
+A run's folder holds ``model.safetensors`` (the trained method, and how it is built) and ``state.safetensors`` (where
+training stands: method, optimiser and progress in one file, so that they always match).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fercore.files import read_json, write_atomically
-from fercore.methods import Method, method_class
+from fercore.files import write_atomically
+from fercore.methods import Method, method_class, method_name
 
-CONFIG, MODEL, STATE = "config.json", "model.safetensors", "state.safetensors"
+MODEL, STATE = "model.safetensors", "state.safetensors"
 
 
 @dataclass
@@ -85,35 +85,34 @@ def load_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, 
 
 
 def save_model(folder: Path, method: Method) -> None:
-    """The trained method alone."""
-    save_tensors(folder / MODEL, method.state_dict())
+    """The trained method alone, with its name, classes and settings."""
+    how = {"method": method_name(method), "classes": method.classes, "settings": asdict(method.config)}
+    save_tensors(folder / MODEL, method.state_dict(), {"how": json.dumps(how)})
 
 
-def load_method(checkpoint: str | Path) -> tuple[Method, dict[str, Any]]:
-    """The trained method, in evaluation mode, and its ``config.json``.
+def load_method(checkpoint: str | Path) -> Method:
+    """The trained method, in evaluation mode.
 
-    :param checkpoint: a run's folder, or a .safetensors file beside its ``config.json``.
-    :raises FileNotFoundError: no folder, model or config.
-    :raises ValueError: a damaged or foreign file, a pickle, or a model that does not fit its config.
+    :param checkpoint: a run's folder, or its model.safetensors.
+    :raises FileNotFoundError: no folder or model.
+    :raises ValueError: a damaged or foreign file, a pickle, or a method that this version does not know.
     """
     checkpoint = Path(checkpoint)
     path = checkpoint / MODEL if checkpoint.is_dir() else checkpoint
-    tensors, _ = load_tensors(path)
-    file = path.with_name(CONFIG)
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} has no {CONFIG} beside it, which says how to build the method")
-    config = read_json(file)
+    tensors, note = load_tensors(path)
+    if "how" not in note:
+        raise ValueError(f"{path} does not say how to build its method; give the {MODEL} that train or fit wrote")
     try:
-        kind = method_class(config["method"])
-        settings = config["settings"]
+        how = json.loads(note["how"])
+        kind, settings = method_class(how["method"]), how["settings"]
         unknown = set(settings) - {f.name for f in fields(kind.config_class)}
         if unknown:
             raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-        method = kind(kind.config_class(**{**settings, "weights": None}), config["classes"])
+        method = kind(kind.config_class(**{**settings, "weights": None}), how["classes"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} does not describe a method that this version knows ({error})") from error
+        raise ValueError(f"{path} holds a method that this version cannot build ({error})") from error
     _fill(method, tensors, path)
-    return method.eval().to(memory_format=torch.channels_last), config
+    return method.eval().to(memory_format=torch.channels_last)
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -131,4 +130,4 @@ def _check_same(path: Path, old: dict, new: dict) -> None:
     keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if keys:
         changes = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys)
-        raise ValueError(f"{path} belongs to another training ({changes}); choose another --out or leave out --resume")
+        raise ValueError(f"{path} belongs to another training ({changes}); remove it, or choose another folder (--out)")

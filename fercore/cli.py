@@ -36,6 +36,7 @@ def train(
     lr: float | None = None,
     amp: Literal["auto", "no"] | None = None,
     compile: bool = False,
+    settings: tuple[str, ...] = (),
     variant: str = "",
     results: Path | None = None,
 ) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def train(
     :param resume: go on from the state in that folder.
     :param weights: where the backbone starts: face, imagenet, none, or a file.
     :param size: side of the image that the backbone sees, in pixels.
+    :param settings: the method's own, e.g. --settings lam=1 alpha=0.
     :param variant: what the results call your changes; by default they list them.
     :param results: also add a row to this CSV file.
     """
@@ -56,9 +58,9 @@ def train(
     from fercore.experiment import Experiment, result_row, run_experiment
     from fercore.results import append_row
 
-    settings = _settings(backbone, weights, size)
+    changes = _settings(backbone, weights, size, settings)
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
-    experiment = Experiment(method, condition, preset, seed, classes, data, settings, training, variant)
+    experiment = Experiment(method, condition, preset, seed, classes, data, changes, training, variant)
     result = run_experiment(experiment, out or experiment.folder, resume)
     if results is not None and is_first_process():
         append_row(results, result_row(result))
@@ -80,14 +82,14 @@ def evaluate(
     from fercore.experiment import open_data
     from fercore.training import evaluate as measure
 
-    method, config = load_method(checkpoint)
+    method = load_method(checkpoint)
     if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
         if not (data / "labels.csv").exists():
             raise ValueError(f"{data} holds neither faces.parquet (a dataset) nor labels.csv (photos; path,label)")
         from fercore.photos import evaluate_photos
 
         return evaluate_photos(method, data)
-    return measure(method, open_data(data, config["classes"]).where(split))
+    return measure(method, open_data(data, method.classes).where(split))
 
 
 def predict(checkpoint: tyro.conf.Positional[Path], photo: tyro.conf.Positional[tuple[Path, ...]]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def predict(checkpoint: tyro.conf.Positional[Path], photo: tyro.conf.Positional[
 
     if not photo:
         raise ValueError("give at least one photo to predict")
-    method, _ = load_method(checkpoint)
+    method = load_method(checkpoint)
     return predict_photos(method, list(photo))
 
 
@@ -143,6 +145,8 @@ def run(
     size: int | None = None,
     epochs: int | None = None,
     lr: float | None = None,
+    settings: tuple[str, ...] = (),
+    on: Literal["val", "test"] = "test",
     variant: str = "",
 ) -> dict[str, Any]:
     """Train every method under every condition with every seed, a row of results each; rows already there are skipped.
@@ -151,14 +155,18 @@ def run(
     :param conditions: likewise: clean,noise:0.3
     :param seeds: likewise: 0,1,2
     :param results: the CSV file.
+    :param settings: the methods' own, e.g. --settings lam=1 alpha=0.
+    :param on: the split that is measured: val to choose settings (needs --results of its own), test to report.
     """
     from fercore.experiment import Experiment
     from fercore.matrix import plan, run_matrix
 
-    settings, training = _settings(backbone, weights, size), _given(epochs=epochs, lr=lr)
+    if on == "val" and results.name == "runs.csv":
+        raise ValueError(f"--on val: {results} is for the test split; give another --results file")
+    changes, training = _settings(backbone, weights, size, settings), _given(epochs=epochs, lr=lr)
     names, wanted = _list(methods), _list(conditions)
-    base = Experiment(names[0], wanted[0], preset, 0, 7, data, settings, training, variant)
-    return run_matrix(plan(base, names, wanted, _numbers(seeds)), results)
+    base = Experiment(names[0], wanted[0], preset, 0, 7, data, changes, training, variant)
+    return run_matrix(plan(base, names, wanted, _numbers(seeds)), results, on)
 
 
 def doctor() -> dict[str, Any]:
@@ -223,11 +231,21 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _settings(backbone: str | None, weights: str | None, size: int | None) -> dict[str, Any]:
+def _settings(
+    backbone: str | None, weights: str | None, size: int | None, more: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Changes of the method's Config; ``none`` means a random start, as does another backbone than the light one."""
     settings = _given(backbone=backbone, weights=weights, size=size)
     if weights == NO_WEIGHTS or (weights is None and backbone not in (None, "light")):
         settings["weights"] = None
+    for text in more:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--settings {text!r}: write name=value, e.g. lam=1")
+        try:
+            settings[name] = json.loads(value.lower() if value in ("True", "False") else value)
+        except json.JSONDecodeError:
+            settings[name] = value  # a word
     return settings
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import fercore
-from fercore.checkpoints import CONFIG, MODEL, STATE
+from fercore.checkpoints import MODEL, STATE
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.environment import commit, device_name, is_first_process
 from fercore.files import write_json
@@ -20,7 +20,7 @@ from fercore.methods import build, method_class
 from fercore.results import COLUMNS
 from fercore.training import TrainConfig, evaluate, fit
 
-HISTORY, RESULT = "history.json", "result.json"
+CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,19 @@ def open_data(folder: Path | None, classes: int) -> FaceDataset:
 
 
 def run_experiment(
-    experiment: Experiment, out: Path, resume: bool = False, faces: FaceDataset | None = None
+    experiment: Experiment, out: Path, resume: bool = False, faces: FaceDataset | None = None, on: str = "test"
 ) -> dict[str, Any]:
     """Train, test, and write config, model, state, history and result into ``out``.
 
     :param faces: the opened data, if it is at hand already.
-    :return: the figures on the test split, with ``params``, ``out`` and the settings that identify the run.
+    :param on: the split that is measured: test to report, val to choose settings.
+    :return: the figures on that split, with ``params``, ``out`` and the settings that identify the run.
     """
     start = time.monotonic()
     faces = open_data(experiment.data, experiment.classes) if faces is None else faces
     train = apply_condition(faces.where("train"), experiment.condition, experiment.seed)
     val = faces.where("val") if (faces.split == "val").any() else None
-    test = faces.where("test")
+    measured = faces.where(on)
     method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **experiment.settings)
     config = TrainConfig.preset(experiment.preset, method, **{"seed": experiment.seed, **experiment.training})
 
@@ -105,7 +106,7 @@ def run_experiment(
         write_json(out / CONFIG, described)
     print(f"{experiment.method}: {len(train)} faces, {config.epochs} epochs, files in {out}", file=sys.stderr)
     history = fit(method, train, config, val, out, resume)
-    figures = evaluate(method, test)
+    figures = evaluate(method, measured)
     figures["seconds"] = round(time.monotonic() - start, 2)
     result = {
         **experiment.key,

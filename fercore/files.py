@@ -29,14 +29,6 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path) -> Any:
-    """Raises FileNotFoundError, or ValueError naming the file if it is not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); remove it or make it again") from error
-
-
 def _sync_folder(folder: Path) -> None:
     """Force the rename itself to the disk, where the system lets folders be opened (not on Windows)."""
     if os.name == "posix":

@@ -21,10 +21,11 @@ def plan(base: Experiment, methods: list[str], conditions: list[str], seeds: lis
     return [replace(base, method=m, condition=c, seed=s) for s, c, m in order]
 
 
-def run_matrix(experiments: list[Experiment], results: Path) -> dict[str, object]:
+def run_matrix(experiments: list[Experiment], results: Path, on: str = "test") -> dict[str, object]:
     """Run those that ``results`` does not hold yet, and add each one's row as soon as it is there.
 
-    A run that was cut off goes on where it stood. :return: rows, done, skipped, seconds, results.
+    A run that was cut off goes on where it stood. ``on``: the split that is measured.
+    :return: done, skipped, seconds, results.
     """
     start = time.monotonic()
     table = read_results(results)
@@ -35,7 +36,7 @@ def run_matrix(experiments: list[Experiment], results: Path) -> dict[str, object
     for number, experiment in enumerate(missing, start=1):
         folder = experiment.folder
         was_cut_off = not (folder / RESULT).exists()  # a finished one may be older code's: train it again
-        result = run_experiment(experiment, folder, resume=was_cut_off, faces=faces)
+        result = run_experiment(experiment, folder, resume=was_cut_off, faces=faces, on=on)
         append_row(results, result_row(result))
         left = (time.monotonic() - start) / number * (len(missing) - number)
         name = "-".join(str(value) for value in experiment.key.values() if value != "")

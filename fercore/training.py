@@ -47,6 +47,7 @@ def fit(
     :raises ValueError: the state in ``out`` belongs to another training, or a loss is no longer a finite number.
     :raises KeyboardInterrupt: after Ctrl-C, once the state is written.
     """
+    method.before_training(data)
     step = Step(method, config)
     loader = Loader(data, method.needs, config.batch_size, step.device, config.seed, step.rank, step.world)
     folder = None if out is None else Path(out)

@@ -13,10 +13,9 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from fercore import photos
-from fercore.checkpoints import MODEL, load_tensors
+from fercore.checkpoints import load_method
 from fercore.datasets import blendfer, read_image
 from fercore.emotions import NAMES
-from fercore.methods import build
 from fercore.viz.distributions import draw_bars, draw_votes
 from fercore.viz.style import CONTRAST, bare, styled
 
@@ -40,9 +39,7 @@ def overview(run: Path) -> Figure:
 
     run: the folder of lesson 01's trained model; FileNotFoundError if it was not trained yet.
     """
-    model = build("baseline", weights=None)
-    model.load_state_dict(load_tensors(run / MODEL)[0])
-    model.eval()
+    model = load_method(run)
     test = blendfer.open(classes=8, split="test")
     random = np.random.default_rng(4)
     shown = np.concatenate(

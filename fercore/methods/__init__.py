@@ -10,11 +10,17 @@ from torch import nn
 
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.methods.baseline import Baseline
+from fercore.methods.cb import Cb
+from fercore.methods.eac import Eac
+from fercore.methods.rac_rsl import RacRsl
 
-METHODS: dict[str, type[Method]] = {"baseline": Baseline}
+METHODS: dict[str, type[Method]] = {"baseline": Baseline, "cb": Cb, "eac": Eac, "rac_rsl": RacRsl}
 PRESETS = ("fast", "quick", "paper")
 
-__all__ = ["METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "deploy", "method_class"]
+__all__ = [
+    "METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "deploy", "method_class",
+    "method_name",
+]  # fmt: skip
 
 
 def method_class(name: str) -> type[Method]:
@@ -22,6 +28,11 @@ def method_class(name: str) -> type[Method]:
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; known are {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def method_name(method: Method) -> str:
+    """The name that ``METHODS`` has for a method's class, or the class's own if it is not there."""
+    return next((name for name, kind in METHODS.items() if kind is type(method)), type(method).__name__)
 
 
 def build(name: str, classes: int = 7, preset: str = "quick", seed: int = 0, **overrides: Any) -> Method:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from fercore.datasets.batch import Batch
+
+if TYPE_CHECKING:
+    from fercore.datasets import FaceDataset
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,9 @@ class Method(nn.Module):
     def explain(self, batch: Batch) -> dict[str, Tensor]:
         """What the lesson draws: gates, maps, distributions, confidences."""
         return {}
+
+    def before_training(self, data: FaceDataset) -> None:
+        """Called once with the training set (class counts, size of per-sample memory); nothing by default."""
 
     def before_epoch(self, clock: Clock) -> None:
         """Called before each epoch (thresholds, class distributions); nothing by default."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.losses.attention import attention_maps
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
 
@@ -50,5 +51,5 @@ class Baseline(Method):
         probabilities: (B, C). cams: (B, C, h, w), how much each place adds to each class's logit (Zhou et al., 2016).
         """
         feature_map = self.net.backbone(batch.image)
-        cams = F.conv2d(feature_map, self.net.head.weight[:, :, None, None])
+        cams = attention_maps(feature_map, self.net.head.weight)
         return {"probabilities": self.net.classify(feature_map).softmax(1), "cams": cams}

@@ -10,7 +10,7 @@ from fercore.viz.distributions import agreement, class_counts, distribution_bars
 from fercore.viz.embedding import embedding, embedding_plotly
 from fercore.viz.explore import explore
 from fercore.viz.faces import attention_strip, contact_sheet, opinions
-from fercore.viz.quality import class_recall, confusion, reliability
+from fercore.viz.quality import class_recall, confusion, reliability, verification
 from fercore.viz.show import show
 from fercore.viz.tables import results_figure, results_markdown, summarise
 
@@ -34,4 +34,5 @@ __all__ = [
     "results_markdown",
     "show",
     "summarise",
+    "verification",
 ]

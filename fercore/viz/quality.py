@@ -128,3 +128,24 @@ def reliability(
     below.bar(middle, number[filled], width=0.92 / bins, color="#B8C0CA")
     below.set(xlabel="confidence of the answer", ylabel="faces")
     return figure
+
+
+@styled
+def verification(same: Values, different: Values, auc: float) -> Figure:
+    """How alike a network finds two faces of one person, and of two people.
+
+    same, different: (bins,) shares of the pairs by their cosine, from -1 to 1. auc: area under the ROC curve.
+    """
+    same, different = to_numpy(same), to_numpy(different)
+    edges = np.linspace(-1, 1, len(same) + 1)
+    figure, (axes,) = new_figure(5.2, 2.6)
+    for shares, colour, text in ((different, MUTED, "two people"), (same, ACCENT, "the same person")):
+        axes.stairs(shares, edges, fill=True, color=colour, alpha=0.55)
+        axes.stairs(shares, edges, color=colour, linewidth=1.4)
+        peak = int(shares.argmax())
+        middle = (edges[peak] + edges[peak + 1]) / 2
+        axes.text(middle, shares[peak] * 1.03, text, color=colour, ha="center", va="bottom", weight="bold")
+    axes.set(xlabel="cosine of two faces' features", ylabel="share of pairs", xlim=(-0.7, 1))
+    axes.set_ylim(0, 1.18 * max(same.max(), different.max()))
+    axes.set_title(f"Same person or not? AUC {auc:.3f}")
+    return figure

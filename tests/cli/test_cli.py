@@ -134,6 +134,22 @@ def test_run_skips_what_is_there_and_adds_the_rest(data, monkeypatch, capsys, tm
     assert table[["overall", "mean", "params", "commit", "torch", "device", "date"]].notna().all().all()
 
 
+def test_run_measures_on_validation_with_other_settings(data, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--methods", "rac_rsl", "--preset", "fast", "--size", "32", "--data", data, "--settings")
+    arguments += ("alpha=0.3", "rule=inverse", "both_views=False", "--on", "val")
+    assert "give another --results file" in refuse(capsys, "run", *arguments)
+    call(capsys, "run", *arguments, "--results", "sweep.csv")
+    row = read_results("sweep.csv").iloc[0]
+    assert row["variant"] == "size=32,alpha=0.3,rule=inverse,both_views=False,data=faces"
+    (folder,) = (tmp_path / "runs").iterdir()
+    config = json.loads((folder / "config.json").read_text())["settings"]
+    assert (config["alpha"], config["rule"], config["both_views"]) == (0.3, "inverse", False)
+    from fercore.datasets import FaceDataset
+
+    assert json.loads((folder / "result.json").read_text())["n"] == len(FaceDataset.open(data).where("val"))
+
+
 def test_train_adds_a_row_on_request(data, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     result = call(capsys, "train", "baseline", *QUICK, "--data", data, "--results", "r.csv", "--variant", "plain")
@@ -181,6 +197,8 @@ def test_wrong_requests_end_in_one_sentence(data, trained, capsys, tmp_path, mon
     assert "unknown backbone 'vgg'" in refuse(capsys, "train", "baseline", "--backbone", "vgg", "--data", data)
     assert "is not a folder" in refuse(capsys, "train", "baseline", "--data", "nowhere")
     assert "no checkpoint at nowhere" in refuse(capsys, "evaluate", "nowhere", "--data", data)
+    assert "has no setting 'depth'" in refuse(capsys, "train", "baseline", "--data", data, "--settings", "depth=3")
+    assert "write name=value" in refuse(capsys, "train", "baseline", "--data", data, "--settings", "depth")
     assert "write whole numbers" in refuse(capsys, "run", "--seeds", "a,b")
     assert "epochs must be above 0" in refuse(capsys, "train", "baseline", *QUICK, "--data", data, "--epochs", "0")
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps({"x": 1}))

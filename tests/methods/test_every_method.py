@@ -16,16 +16,19 @@ from tests.faces import toy_dataset
 
 SIZE = 32
 CLOCKS = [Clock(0, 0, 12, 4), Clock(11, 3, 12, 4)]
+TRAIN = toy_dataset(n=160, size=SIZE).where("train")
 every_method = pytest.mark.parametrize("name", METHODS)
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return toy_dataset(n=160, size=SIZE).where("train")
+    return TRAIN
 
 
 def make(name: str, seed: int = 0):
-    return build(name, preset="fast", size=SIZE, seed=seed)
+    method = build(name, preset="fast", size=SIZE, seed=seed)
+    method.before_training(TRAIN)
+    return method
 
 
 def first_batch(method, faces, batch_size: int = 28) -> Batch:
@@ -174,7 +177,7 @@ def test_losses_run_on_a_fake_gpu_without_host_sync_or_device_mix(name, faces):
 
     real = first_batch(make(name), faces)
     with FakeTensorMode() as mode, torch.device("cuda"):
-        method = make(name)
+        method = build(name, preset="fast", size=SIZE)
         batch = map_tensors(real, lambda t: mode.from_tensor(t).to("cuda"))
         for clock in CLOCKS:
             terms = method.losses(batch, clock)

@@ -69,6 +69,7 @@ FIGURES = {
     ),
     "reliability": lambda: viz.reliability(torch.rand(50), torch.arange(50) % 2 == 0),
     "results_figure": lambda: viz.results_figure(viz.summarise(runs())),
+    "verification": lambda: viz.verification([0.0, 0.1, 0.2, 0.7], [0.1, 0.8, 0.1, 0.0], 0.9),
 }
 
 

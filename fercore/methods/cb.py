@@ -1,0 +1,42 @@
+"""CB: the class-balanced loss (Cui et al., CVPR 2019), which weights the cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fercore.datasets import FaceDataset
+from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
+from fercore.methods.base import Clock
+from fercore.methods.baseline import Baseline, Config
+
+
+@dataclass(frozen=True)
+class CbConfig(Config):
+    """Settings of the class-balanced loss. beta, rule: see ``class_weights``."""
+
+    beta: float = 0.9999
+    rule: str = "effective"
+
+
+class Cb(Baseline):
+    """The baseline, but a face counts by the weight B of its class (RAC + RSL, equation 4)."""
+
+    config_class = CbConfig
+
+    def __init__(self, config: CbConfig, classes: int):
+        super().__init__(config, classes)
+        self.register_buffer("balance", torch.ones(classes))
+
+    def before_training(self, data: FaceDataset) -> None:
+        """Work out B from the training set's class counts."""
+        self.balance.copy_(class_weights(data.counts, self.config.beta, self.config.rule))
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """``{"cross_entropy": ()}``: the sum of B_y times each face's cross-entropy, over the number of faces."""
+        target = smooth_labels(batch.label, torch.ones_like(self.balance), self.config.smoothing) * self.balance
+        known = (batch.label != UNLABELLED).sum().clamp(min=1)
+        return {"cross_entropy": soft_cross_entropy(self.net(batch.image), target).sum() / known}

@@ -1,0 +1,25 @@
+"""EAC: consistent attention against noisy labels (Zhang et al., ECCV 2022); RAC + RSL grew out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fercore.methods.base import Needs
+from fercore.methods.rac_rsl import Config, RacRsl
+
+
+@dataclass(frozen=True)
+class EacConfig(Config):
+    """Settings of EAC: every class alike, lambda = 5, certain labels, cross-entropy of the face alone."""
+
+    lam: float = 5.0
+    alpha: float = 0.0
+    balance_maps: bool = False
+    both_views: bool = False
+
+
+class Eac(RacRsl):
+    """A face with a patch erased, and the same mirrored, must give mirrored attention maps."""
+
+    needs = Needs(views=("erase",))
+    config_class = EacConfig

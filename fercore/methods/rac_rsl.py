@@ -1,0 +1,154 @@
+"""RAC + RSL: learn rare classes from every face (Zhang et al., NeurIPS 2023).
+
+A face and its mirror image go through the network in one pass. **RAC**: the attention maps of all classes must be
+mirrored too, those of rare classes above all. **RSL**: labels are smoothed towards rare classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fercore.datasets import FaceDataset
+from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.losses.attention import attention_consistency, attention_maps
+from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
+from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.models import Classifier, build_backbone
+
+
+class Transform(NamedTuple):
+    """A change of the image, and the change of the attention maps that belongs to it; both (N, c, H, W) -> the same."""
+
+    image: Callable[[Tensor], Tensor]
+    maps: Callable[[Tensor], Tensor]
+
+
+ZOOM, DIMMING = 1.25, 0.7
+
+
+def _mirror(x: Tensor) -> Tensor:
+    return x.flip(-1)
+
+
+def _zoom(x: Tensor) -> Tensor:
+    """The middle of the picture, enlarged."""
+    matrix = torch.eye(2, 3, device=x.device, dtype=x.dtype) / ZOOM
+    grid = F.affine_grid(matrix.expand(len(x), 2, 3), x.shape, align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+TRANSFORMS = {
+    "flip": Transform(_mirror, _mirror),
+    "scaling": Transform(_zoom, _zoom),
+    "intensity": Transform(lambda x: x * DIMMING, lambda x: x),
+}
+"""Section 4.9. The paper gives no sizes for scaling and intensity: these are ours."""
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Settings of RAC + RSL.
+
+    lam: lambda, weight of the consistency (equation 6; section 4.7 chooses 2). 0: no RAC.
+    alpha: share of the label that is smoothed (equation 8; section 4.7 chooses 0.1). 0: no RSL.
+    beta: of the effective number of samples (equation 4).
+    rule: how B is scaled, see ``class_weights``.
+    balance_maps: whether the consistency is weighted by B (equation 3); EAC's is not.
+    transform: a name in TRANSFORMS (section 4.9).
+    both_views: cross-entropy of both views (equation 1); the released code has that of the face alone.
+    squared: squared differences (released code) instead of absolute ones (equation 5).
+    head_gradient: whether the consistency also moves the linear layer. Not in the released code, nor by default here:
+        it could make the maps consistent by making them small.
+    ramp: share of the training over which lambda rises from 0 (ours): at the start the maps mean nothing yet.
+    """
+
+    lam: float = 2.0
+    alpha: float = 0.1
+    beta: float = 0.9999
+    rule: str = "effective"
+    balance_maps: bool = True
+    transform: str = "flip"
+    both_views: bool = True
+    squared: bool = True
+    head_gradient: bool = False
+    ramp: float = 0.2
+
+    def __post_init__(self):
+        if self.transform not in TRANSFORMS:
+            raise ValueError(f"unknown transform {self.transform!r}; known are {', '.join(TRANSFORMS)}")
+        class_weights(torch.ones(1), self.beta, self.rule)
+        if not (self.lam >= 0 and 0 <= self.alpha < 1 and 0 <= self.ramp <= 1):
+            raise ValueError("lam must be at least 0, alpha in [0, 1) and ramp in [0, 1]")
+
+
+class RacRsl(Method):
+    """Re-balanced attention consistency and re-balanced smooth labels."""
+
+    needs = Needs(views=("weak",))
+    config_class = Config
+    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {  # section 4.2; the batch size is EAC's, the paper gives none
+            "epochs": 60,
+            "batch_size": 32,
+            "optimiser": "adam",
+            "lr": 1e-4,
+            "weight_decay": 1e-4,
+            "schedule": "exponential",
+            "decay": 0.9,
+            "warmup": 0.0,
+        }
+    }
+
+    def __init__(self, config: Config, classes: int):
+        super().__init__(config, classes)
+        self.net = Classifier(build_backbone(config.backbone, config.weights, config.size), classes)
+        self.transform = TRANSFORMS[config.transform]
+        self.register_buffer("balance", torch.ones(classes))
+
+    def before_training(self, data: FaceDataset) -> None:
+        """Work out B from the training set's class counts."""
+        self.balance.copy_(class_weights(data.counts, self.config.beta, self.config.rule))
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """``cross_entropy`` (equations 1, 7, 8) and ``consistency`` (equations 2, 3, 5, times lambda)."""
+        config, n = self.config, len(batch.image)
+        feature_map = self.net.backbone(torch.cat([batch.image, self.transform.image(batch.image)]))
+        target = smooth_labels(batch.label, self.balance, config.alpha)
+        views = 2 if config.both_views else 1
+        each = soft_cross_entropy(self.net.classify(feature_map[: views * n]), target.repeat(views, 1))
+        known = (batch.label != UNLABELLED).sum().clamp(min=1)
+        weight = self.net.head.weight if config.head_gradient else self.net.head.weight.detach()
+        consistency = self.consistency(attention_maps(feature_map, weight)).mean()
+        ramp = 1.0 if config.ramp == 0 else min(1.0, clock.progress / config.ramp)
+        return {"cross_entropy": each.sum() / known, "consistency": config.lam * ramp * consistency}
+
+    def consistency(self, maps: Tensor) -> Tensor:
+        """How much the maps (2 N, L, h, w) of N faces and of the N transformed ones differ: (N,), smaller is better."""
+        balance = self.balance if self.config.balance_maps else torch.ones_like(self.balance)
+        face, other = maps.chunk(2)
+        return attention_consistency(self.transform.maps(face), other, balance, self.config.squared)
+
+    def explain(self, batch: Batch) -> dict[str, Tensor]:
+        """What the network sees in a face and in the transformed one.
+
+        probabilities: (B, L). cams: (B, L, h, w) of the face. cams_expected: these, transformed. cams_transformed: of
+        the transformed face; with perfect consistency equal to the former. consistency: (B,), 0 is perfect.
+        targets: (B, L), the smoothed labels.
+        """
+        feature_map = self.net.backbone(torch.cat([batch.image, self.transform.image(batch.image)]))
+        maps = attention_maps(feature_map, self.net.head.weight).float()
+        face, other = maps.chunk(2)
+        return {
+            "probabilities": self.net.classify(feature_map[: len(batch.image)]).softmax(1),
+            "cams": face,
+            "cams_expected": self.transform.maps(face),
+            "cams_transformed": other,
+            "consistency": self.consistency(maps),
+            "targets": smooth_labels(batch.label, self.balance, self.config.alpha),
+        }
