@@ -104,7 +104,7 @@ def run_experiment(
         for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
             (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
         write_json(out / CONFIG, described)
-    print(f"{experiment.method}: {len(train)} faces, {config.epochs} epochs, files in {out}", file=sys.stderr)
+    print(f"{experiment.method}: {len(train)} faces, files in {out}", file=sys.stderr)
     history = fit(method, train, config, val, out, resume)
     figures = evaluate(method, measured)
     figures["seconds"] = round(time.monotonic() - start, 2)

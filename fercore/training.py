@@ -50,6 +50,7 @@ def fit(
     method.before_training(data)
     step = Step(method, config)
     loader = Loader(data, method.needs, config.batch_size, step.device, config.seed, step.rank, step.world)
+    epochs = config.epochs_of(loader.steps)
     folder = None if out is None else Path(out)
     run = {**asdict(config), "method": type(method).__name__, **asdict(method.config), "data": fingerprint(data)}
     progress = Progress()
@@ -62,17 +63,17 @@ def fit(
 
     def clock() -> Clock:
         done = progress.epoch * loader.steps + progress.step
-        return Clock(done, progress.epoch, config.epochs * loader.steps, config.epochs)
+        return Clock(done, progress.epoch, epochs * loader.steps, epochs)
 
     with InterruptLater() as interrupt, ProgressBar(clock(), visible=step.rank == 0) as bar:
-        while progress.epoch < config.epochs:
+        while progress.epoch < epochs:
             method.train()
             if progress.step == 0:
                 method.before_epoch(clock())
             started = saved = time.monotonic()
             earlier = progress.seconds
             sums = {name: torch.tensor(value, device=step.device) for name, value in progress.sums.items()}
-            for batch in loader.epoch(progress.epoch, config.epochs, progress.step):
+            for batch in loader.epoch(progress.epoch, epochs, progress.step):
                 for name, term in step(batch, clock()).items():
                     sums[name] = sums[name] + term if name in sums else term
                 progress.step += 1

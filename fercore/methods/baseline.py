@@ -19,20 +19,22 @@ class Config(NetworkConfig):
 
     dropout: share of features dropped before the linear layer (Srivastava et al., 2014).
     smoothing: share of the label spread over all classes (Szegedy et al., 2016, section 7); 0 is plain cross-entropy.
+    view: how the faces are augmented, a name in ``fercore.datasets.views.AUGMENTATIONS``.
     """
 
     dropout: float = 0.0
     smoothing: float = 0.0
+    view: str = "weak"
 
 
 class Baseline(Method):
     """Cross-entropy on the labelled faces."""
 
-    needs = Needs(views=("weak",))
     config_class = Config
 
     def __init__(self, config: Config, classes: int):
         super().__init__(config, classes)
+        self.needs = Needs(views=(config.view,))
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = Classifier(backbone, classes, config.dropout)
 

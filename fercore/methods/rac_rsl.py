@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -92,18 +92,6 @@ class RacRsl(Method):
 
     needs = Needs(views=("weak",))
     config_class = Config
-    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {  # section 4.2; the batch size is EAC's, the paper gives none
-            "epochs": 60,
-            "batch_size": 32,
-            "optimiser": "adam",
-            "lr": 1e-4,
-            "weight_decay": 1e-4,
-            "schedule": "exponential",
-            "decay": 0.9,
-            "warmup": 0.0,
-        }
-    }
 
     def __init__(self, config: Config, classes: int):
         super().__init__(config, classes)

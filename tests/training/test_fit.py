@@ -162,3 +162,11 @@ def test_a_checkpoint_gives_back_the_method(faces, tmp_path):
         assert not loaded.training
         assert type(loaded) is type(method)
         assert torch.equal(predict(loaded, faces.where("test")), predict(method, faces.where("test")))
+
+
+def test_a_small_training_set_is_gone_through_more_often(faces):
+    few = faces.where("train").select(range(40))  # two steps of 16
+    history = fit(make(), few, TrainConfig(epochs=1, min_steps=5, batch_size=16))
+    assert len(history) == 3
+    assert TrainConfig.quick().epochs_of(10_000) == TrainConfig.quick().epochs
+    assert TrainConfig.preset("quick", make(), epochs=2).epochs_of(1) == 2
