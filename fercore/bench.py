@@ -81,14 +81,21 @@ class _Runner:
 
 
 def bench(
-    methods: list[str], data: FaceDataset, preset: str = "quick", rounds: int = 20, **settings: Any
+    methods: list[str],
+    data: FaceDataset,
+    preset: str = "quick",
+    rounds: int = 20,
+    training: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> dict[str, dict]:
     """Time each method's step in turn with plain cross-entropy's, so that a busy machine slows both alike.
 
+    :param training: fields of TrainConfig that differ from the preset; settings: of every method's Config.
     :return: by method: step_ratio, epoch_ratio (medians over cross-entropy's), peak_mb, images_per_s (labelled faces).
     """
     names = ["plain", *dict.fromkeys(methods)]
-    runners = {name: _runner("baseline" if name == "plain" else name, data, preset, settings) for name in names}
+    kinds = {name: "baseline" if name == "plain" else name for name in names}
+    runners = {name: _runner(kind, data, preset, training or {}, settings) for name, kind in kinds.items()}
     for _ in range(WARM_UP + rounds):
         for runner in runners.values():
             runner.run()
@@ -105,9 +112,10 @@ def bench(
     }
 
 
-def _runner(name: str, data: FaceDataset, preset: str, settings: dict) -> _Runner:
+def _runner(name: str, data: FaceDataset, preset: str, training: dict, settings: dict) -> _Runner:
     method = build(name, len(data.classes), preset, **settings)
-    config = TrainConfig.preset(preset, method)
+    method.before_training(data)
+    config = TrainConfig.preset(preset, method, **training)
     step = Step(method, config)
     return _Runner(method, step, Loader(data, method.needs, config.batch_size, step.device, config.seed))
 

@@ -115,6 +115,8 @@ def bench(
     backbone: str | None = None,
     weights: str | None = NO_WEIGHTS,
     size: int | None = None,
+    batch_size: int | None = None,
+    amp: Literal["auto", "no"] | None = None,
 ) -> dict[str, Any]:
     """Time methods against plain cross-entropy, in turn. Prints step_ratio, epoch_ratio, peak_mb, images_per_s.
 
@@ -130,7 +132,8 @@ def bench(
     for name in method:
         method_class(name)
     faces = open_data(data, 7).where("train")
-    return measure(list(method), faces, preset, rounds, **_settings(backbone, weights, size))
+    training = _given(batch_size=batch_size, amp=amp)
+    return measure(list(method), faces, preset, rounds, training, **_settings(backbone, weights, size))
 
 
 def run(

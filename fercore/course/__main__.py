@@ -1,4 +1,4 @@
-"""``python -m fercore.course build | run | check | readme``: the tool for those who write the course."""
+"""``python -m fercore.course build | run | check | readme | photos``: the tool for those who write the course."""
 
 from __future__ import annotations
 
@@ -76,6 +76,14 @@ def check() -> int:
     return _failed(found)
 
 
+def photos(folder: Annotated[Path, tyro.conf.Positional], seeds: tuple[int, ...] = (0, 1, 2)) -> int:
+    """Train the documented model on rendered faces and measure it on a folder of photographs (labels.csv)."""
+    from fercore.course.photos import measure
+
+    print(measure(find_root(), folder, list(seeds)).to_string(index=False))
+    return 0
+
+
 def readme() -> int:
     """Write the README's tables anew from notebooks/results."""
     root = find_root()
@@ -119,7 +127,9 @@ def _failed(sentences: list[str]) -> int:
 def main() -> int:
     """Entry point; 0 if all went well."""
     try:
-        return tyro.extras.subcommand_cli_from_dict({"build": build, "run": run, "check": check, "readme": readme})
+        return tyro.extras.subcommand_cli_from_dict(
+            {"build": build, "run": run, "check": check, "readme": readme, "photos": photos}
+        )
     except (ValueError, FileNotFoundError) as error:
         return _failed([str(error)])
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ def confusion(
     totals = matrix.sum(1)
     share = np.divide(matrix, totals[:, None], out=np.zeros_like(matrix), where=totals[:, None] > 0)
     size = 0.62 * len(names)
-    figure, (axes,) = new_figure(size + 1.5, size + 0.9)
+    figure, (axes,) = new_figure(size + 2.0, size + 0.9)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     for row, column in np.ndindex(share.shape):
         value = share[row, column]
@@ -143,9 +143,10 @@ def verification(same: Values, different: Values, auc: float) -> Figure:
         axes.stairs(shares, edges, fill=True, color=colour, alpha=0.55)
         axes.stairs(shares, edges, color=colour, linewidth=1.4)
         peak = int(shares.argmax())
-        middle = (edges[peak] + edges[peak + 1]) / 2
+        middle = min((edges[peak] + edges[peak + 1]) / 2, 0.85)  # the words must not leave the figure
         axes.text(middle, shares[peak] * 1.03, text, color=colour, ha="center", va="bottom", weight="bold")
-    axes.set(xlabel="cosine of two faces' features", ylabel="share of pairs", xlim=(-0.7, 1))
+    axes.set(xlabel="cosine of two faces' features", ylabel="share of pairs")
+    axes.set_xlim(min(0, edges[np.flatnonzero(same + different)[0]]) - 0.05, 1.02)
     axes.set_ylim(0, 1.18 * max(same.max(), different.max()))
     axes.set_title(f"Same person or not? AUC {auc:.3f}")
     return figure

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from fercore.course import check, find_root, runs_folder
@@ -289,3 +290,20 @@ def test_the_committed_readme_is_what_the_data_say():
 
 def test_lessons_are_numbered_in_order():
     assert [lesson.name[:2] for lesson in LESSONS] == [f"{number:02d}" for number in range(9)]
+
+
+def test_photos_writes_a_row_a_seed(course, monkeypatch):
+    from fercore.course import photos
+
+    found = {"n": 4, "faces_missed": 1, "overall": 0.5, "mean": 0.5, "smile_vs_neutral_balanced": 0.75}
+    found["recall"] = {"happiness": 1.0, "neutral": 0.0, "fear": None}
+    monkeypatch.setattr(photos, "run_experiment", lambda experiment, out, resume: {"overall": experiment.seed / 10})
+    monkeypatch.setattr(photos, "load_method", lambda folder: folder)
+    monkeypatch.setattr(photos, "evaluate_photos", lambda method, folder: found)
+    photos.measure(course, Path("some/holiday"), [3, 4])
+    table = pd.read_csv(photos.results_file(course))
+    assert list(table["seed"]) == [3, 4]
+    assert list(table["blendfer_overall"]) == [0.3, 0.4]
+    assert set(table["photos"]) == {"holiday"}
+    assert table["recall_happiness"][0] == 1
+    assert "recall_fear" not in table

@@ -1,0 +1,42 @@
+"""The one figure that BlendFER cannot give: how a model that saw only rendered faces does on photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from fercore.checkpoints import load_method
+from fercore.environment import commit, device_name
+from fercore.experiment import Experiment, run_experiment
+from fercore.files import write_atomically
+from fercore.photos import evaluate_photos
+
+EPOCHS, VIEW = 8, "weak"
+"""The documented model: the baseline, trained for longer; both chosen on BlendFER's validation faces."""
+
+
+def results_file(root: Path) -> Path:
+    """One row a seed, written by ``measure``."""
+    return root / "notebooks" / "results" / "photos.csv"
+
+
+def measure(root: Path, folder: Path, seeds: list[int]) -> pd.DataFrame:
+    """Train the documented model once for each seed (minutes; finished runs are taken up) and try it on photographs.
+
+    folder: photographs with a labels.csv (path, label); only ever looked at here, never trained on or chosen by.
+    """
+    rows = []
+    for seed in seeds:
+        experiment = Experiment("baseline", seed=seed, settings={"view": VIEW}, training={"epochs": EPOCHS})
+        trained = run_experiment(experiment, experiment.folder, resume=True)
+        found = evaluate_photos(load_method(experiment.folder), folder)
+        row = {"photos": folder.name, "model": f"baseline, {EPOCHS} epochs, {VIEW} augmentation", "seed": seed}
+        row |= {"blendfer_overall": trained["overall"], "n": found["n"], "faces_missed": found["faces_missed"]}
+        row |= {"overall": found["overall"], "mean": found["mean"]}
+        row |= {f"recall_{name}": value for name, value in found["recall"].items() if value is not None}
+        row |= {"smile_vs_neutral_balanced": found.get("smile_vs_neutral_balanced")}
+        rows.append(row | {"commit": commit(), "device": device_name()})
+    table = pd.DataFrame(rows)
+    write_atomically(results_file(root), lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
+    return table
