@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,8 +20,12 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+@cache
 def commit() -> str:
-    """Short hash of the checkout that this package runs from, "+dirty" if its code was changed; else the version."""
+    """Short hash of the checkout that this package runs from, "+dirty" if its code was changed; else the version.
+
+    Runs ask for it as they start; it is remembered, so that a later edit or commit cannot pass for the code that ran.
+    """
     if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return fercore.__version__
     changed = _git("status", "--porcelain", "--", ".")

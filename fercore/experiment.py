@@ -85,6 +85,7 @@ def run_experiment(
     :return: the figures on that split, with ``params``, ``out`` and the settings that identify the run.
     """
     start = time.monotonic()
+    code = commit()  # before anybody edits it
     faces = open_data(experiment.data, experiment.classes) if faces is None else faces
     train = apply_condition(faces.where("train"), experiment.condition, experiment.seed)
     val = faces.where("val") if (faces.split == "val").any() else None
@@ -94,6 +95,7 @@ def run_experiment(
 
     described = {
         "fercore": fercore.__version__,
+        "commit": code,
         **experiment.key,
         "classes": experiment.classes,
         "data": "BlendFER" if experiment.data is None else str(experiment.data),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fercore.environment import commit
 from fercore.experiment import RESULT, Experiment, open_data, result_row, run_experiment
 from fercore.progress import duration
 from fercore.results import append_row, has_row, read_results
@@ -27,6 +29,9 @@ def run_matrix(experiments: list[Experiment], results: Path, on: str = "test") -
     A run that was cut off goes on where it stood. ``on``: the split that is measured.
     :return: done, skipped, seconds, results.
     """
+    commit()  # of the code that runs, before anybody edits it
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ValueError("run does not work under torchrun or accelerate launch; use train, one run at a time")
     start = time.monotonic()
     table = read_results(results)
     missing = [experiment for experiment in experiments if not has_row(table, experiment.key)]

@@ -17,12 +17,15 @@ import torch
 
 from fercore.datasets.batch import UNLABELLED
 from fercore.datasets.face_dataset import FaceDataset
-from fercore.emotions import NAMES
+from fercore.emotions import NAMES, index_of
 
 CONFUSION = Path(__file__).parent / "blendfer" / "confusion.csv"
 """How people confuse emotions, 8 x 8: the row is what is shown, the column what is said (estimated from FER+ votes)."""
 
 HELP = "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR or labels:NUMBER, joined by '+'"
+
+COMMON_FIRST = tuple(map(index_of, "happiness neutral sadness surprise disgust anger fear contempt".split()))
+"""Class numbers from the most to the fewest faces in RAF-DB's training set; contempt, which it lacks, is last."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Imbalance:
-    """Faces are dropped at random until class l keeps n_l = n_max * mu^l, l = 0..C-1 in canonical order (or ``order``).
+    """Faces are dropped at random until class l keeps n_l = n_max * mu^l, l = 0..C-1 in the order ``COMMON_FIRST``.
 
     mu = factor^(-1 / (C - 1)), so the largest class is ``factor`` times the smallest (RAC+RSL, section 4.4; there
     n_l mu^l with n_l what class l has, the same for a balanced set). n_max is the largest for which every class has
@@ -111,7 +114,7 @@ def apply_condition(
 
     :param train: training faces only; validation and test sets are never to be changed.
     :param matrix: (C, C) or (8, 8) confusion for asymmetric noise, rows: true class; by default that of ``CONFUSION``.
-    :param order: class numbers from most to fewest faces, for imbalance; by default the canonical order.
+    :param order: class numbers from most to fewest faces, for imbalance; by default RAF-DB's (``COMMON_FIRST``).
     :raises ValueError: an unparsable condition, faces of other splits, a matrix or order that does not fit, or too
         few faces.
     """
@@ -176,7 +179,7 @@ def _imbalance(
     data: FaceDataset, step: Imbalance, random: np.random.Generator, order: tuple[int, ...] | None
 ) -> FaceDataset:
     classes = len(data.classes)
-    order = tuple(range(classes)) if order is None else tuple(order)
+    order = tuple(c for c in COMMON_FIRST if c < classes) if order is None else tuple(order)
     if sorted(order) != list(range(classes)):
         raise ValueError(f"the order of classes must name each of 0..{classes - 1} once, not {order}.")
     available = data.counts.numpy()[list(order)]

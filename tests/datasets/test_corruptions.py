@@ -20,6 +20,7 @@ def faces(counts, classes=7):
 
 TRAIN = faces([150] * 7)
 UNEVEN = faces([129, 28, 71, 477, 198, 70, 252])
+RAF_DB = [3, 6, 4, 0, 2, 5, 1]  # from most to fewest faces: 4772, 2524, 1982, 1290, 717, 705, 281
 MATRIX = np.array([[5.0, 4, 0, 0, 0, 1, 0]] + [[1.0, 2, 3, 4, 5, 6, 7]] * 6)
 
 
@@ -139,14 +140,14 @@ def test_default_matrix_is_that_of_people():
 @pytest.mark.parametrize("factor", [1, 10, 50, 100, 150])
 def test_imbalance_profile(factor):
     many = faces([1500] * 7)
-    counts = apply_condition(many, f"imbalance:{factor}").counts.numpy()
+    counts = apply_condition(many, f"imbalance:{factor}").counts.numpy()[RAF_DB]
     assert counts.tolist() == [int(1500 * factor ** (-c / 6) + 0.5) for c in range(7)]
     assert counts[0] / counts[-1] == pytest.approx(factor, rel=0.05)
 
 
 def test_imbalance_never_takes_more_than_there_is():
     result = apply_condition(UNEVEN, "imbalance:10")
-    counts, available = result.counts.numpy(), UNEVEN.counts.numpy()
+    counts, available = result.counts.numpy()[RAF_DB], UNEVEN.counts.numpy()[RAF_DB]
     assert (counts <= available).all()
     mu = 10 ** (-1 / 6)
     n_max = int(min(available[c] / mu**c for c in range(7)))
@@ -155,7 +156,7 @@ def test_imbalance_never_takes_more_than_there_is():
 
 
 def test_imbalance_in_another_order():
-    order = (3, 6, 4, 0, 2, 5, 1)
+    order = (3, 4, 6, 0, 2, 5, 1)
     counts = apply_condition(UNEVEN, "imbalance:17", order=order).counts[list(order)]
     assert (counts[:-1] >= counts[1:]).all()
     assert counts[0] / counts[-1] == pytest.approx(17, rel=0.05)
@@ -194,7 +195,7 @@ def test_combinations_follow_the_written_order():
     assert (both.clean_label == first.label).all()
     assert int((both.label != both.clean_label).sum()) == int(0.2 * len(first) + 0.5)
     reverse = apply_condition(many, "noise:0.2+imbalance:50", seed=5)
-    counts = reverse.counts.numpy()  # the noisy labels follow the profile
+    counts = reverse.counts.numpy()[RAF_DB]  # the noisy labels follow the profile
     assert counts[0] / counts[-1] == pytest.approx(50, rel=0.05)
     hidden = apply_condition(many, "labels:70+noise:0.5", seed=5)
     assert int((hidden.label != UNLABELLED).sum()) == 70
