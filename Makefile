@@ -40,7 +40,7 @@ results: $(STAMP)  ## measure what the README's table shows; runs already in not
 	$(RUN) -m fercore.course readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one
-	$(RUN) -m fercore bench baseline
+	$(RUN) -m fercore bench baseline cb eac rac_rsl
 
 check: $(STAMP)  ## are the committed notebooks and the README up to date?
 	$(RUN) -m fercore.course check

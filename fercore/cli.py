@@ -86,9 +86,9 @@ def evaluate(
     if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
         if not (data / "labels.csv").exists():
             raise ValueError(f"{data} holds neither faces.parquet (a dataset) nor labels.csv (photos; path,label)")
-        from fercore.photos import evaluate_photos
+        from fercore.photos import CROP_SIZE, evaluate_photos
 
-        return evaluate_photos(method, data)
+        return evaluate_photos(method, data, max(CROP_SIZE, method.config.size))
     return measure(method, open_data(data, method.classes).where(split))
 
 
@@ -99,12 +99,12 @@ def predict(checkpoint: tyro.conf.Positional[Path], photo: tyro.conf.Positional[
     :param photo: image files.
     """
     from fercore.checkpoints import load_method
-    from fercore.photos import predict_photos
+    from fercore.photos import CROP_SIZE, predict_photos
 
     if not photo:
         raise ValueError("give at least one photo to predict")
     method = load_method(checkpoint)
-    return predict_photos(method, list(photo))
+    return predict_photos(method, list(photo), max(CROP_SIZE, method.config.size))
 
 
 def bench(

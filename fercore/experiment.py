@@ -44,6 +44,8 @@ class Experiment:
 
     def __post_init__(self):
         method_class(self.method)
+        if self.seed < 0:
+            raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
         parse_condition(self.condition)
         if not self.variant:
             changes = {**self.settings, **self.training}
@@ -107,13 +109,17 @@ def run_experiment(
             (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
         write_json(out / CONFIG, described)
     print(f"{experiment.method}: {len(train)} faces, files in {out}", file=sys.stderr)
+    before = time.monotonic()
     history = fit(method, train, config, val, out, resume)
+    in_this_process = time.monotonic() - before
+    trained = sum(entry["seconds"] for entry in history)
     figures = evaluate(method, measured)
-    figures["seconds"] = round(time.monotonic() - start, 2)
+    # What an interrupted run had already cost counts too.
+    figures["seconds"] = round(time.monotonic() - start + max(0.0, trained - in_this_process), 2)
     result = {
         **experiment.key,
         **figures,
-        "train_seconds": round(sum(entry["seconds"] for entry in history), 2),
+        "train_seconds": round(trained, 2),
         "params": sum(parameter.numel() for parameter in method.parameters()),
         "out": str(out),
     }

@@ -76,9 +76,16 @@ class TrainConfig:
 
     @classmethod
     def paper(cls) -> Self:
-        """What EAC's released code trains with: Adam, 1e-4, decay 0.9 an epoch, 60 epochs of batches of 32."""
+        """As EAC's released code: Adam, 1e-4, decay 0.9 an epoch, 60 epochs of batches of 32. Norms are not decayed."""
         return cls(
-            epochs=60, batch_size=32, lr=1e-4, optimiser="adam", weight_decay=1e-4, schedule="exponential", warmup=0.0
+            epochs=60,
+            batch_size=32,
+            lr=1e-4,
+            optimiser="adam",
+            weight_decay=1e-4,
+            schedule="exponential",
+            warmup=0.0,
+            clip=0.0,
         )
 
     @classmethod

@@ -33,6 +33,8 @@ def faces(out: Path = blendfer.FOLDER, share: float = 1.0) -> None:
     """Render the 16,000 faces (about 8 minutes on 2 cores); ``share`` < 1 makes fewer, to try things on."""
     from data_prep.blendfer.build import build
 
+    if share < 1 and out == blendfer.FOLDER:
+        raise ValueError("a share of the faces must not replace the shipped dataset; give another --out")
     build(out, share)
 
 

@@ -6,6 +6,7 @@ none of whom is in BlendFER.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 from tqdm.auto import trange
 
+from data_prep.blendfer import build
+from fercore.datasets import blendfer
+from fercore.datasets.images import read_image
 from fercore.datasets.views import AUGMENTATIONS
 from fercore.models import build_backbone
 from fercore.models.weights import FACE_WEIGHTS
@@ -29,22 +33,25 @@ SCALE, MARGIN = 16.0, 0.1
 BATCH, LEARNING_RATE = 128, 3e-3
 
 
+def renderer_version() -> str:
+    """Changes with every file that decides how a face looks."""
+    sources = [*sorted(blendfer.FOLDER.parent.glob("*.py")), blendfer.FOLDER.parent / "head.npz", Path(build.__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+
+
 def render_people(first: int, people: int, faces: int) -> tuple[Tensor, Tensor]:
     """Images (people * faces, 3, 64, 64) uint8 and who they show, numbered from 0; kept in ``runs/pretrain``."""
-    kept = Path("runs/pretrain") / f"{first}-{people}-{faces}.npy"
+    kept = Path("runs/pretrain") / f"{first}-{people}-{faces}-{renderer_version()}.npy"
     person = torch.arange(people).repeat_interleave(faces)
     if kept.exists():
         return torch.from_numpy(np.load(kept)), person
-    from data_prep.blendfer.build import Split, make_rows
-    from fercore.datasets.images import read_image
-
     tasks = []
     emotions = np.random.default_rng(first).integers(8, size=(people, faces))
     for seed in range(people):
         # A split of a single person makes all its faces show that person.
-        split = Split("train", faces, first + seed, 1)
+        split = build.Split("train", faces, first + seed, 1)
         tasks += [(split, number, int(emotions[seed, number])) for number in range(faces)]
-    images = [read_image(row["image"], "rendered face") for row in make_rows(tasks)]
+    images = [read_image(row["image"], "rendered face") for row in build.make_rows(tasks)]
     pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
     kept.parent.mkdir(parents=True, exist_ok=True)
     np.save(kept, pixels)

@@ -4,6 +4,6 @@
 """
 
 from fercore.course.exercise import check
-from fercore.course.folders import find_root, runs_folder
+from fercore.course.folders import find_root, read_table, runs_folder
 
-__all__ = ["check", "find_root", "runs_folder"]
+__all__ = ["check", "find_root", "read_table", "runs_folder"]

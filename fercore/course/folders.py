@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+import pandas as pd
+
+import fercore
+from fercore.course.lessons import REPOSITORY
 
 RUNS = "FERCORE_RUNS"
 """This environment variable, if set, names the folder for checkpoints and executed lessons."""
@@ -16,6 +22,17 @@ def find_root(start: Path | None = None) -> Path:
         if (folder / "notebooks" / "src").is_dir() and (folder / "pyproject.toml").is_file():
             return folder
     raise FileNotFoundError(f"{start} is not inside a clone of fercore (no notebooks/src above it); cd into the clone")
+
+
+def read_table(name: str) -> pd.DataFrame:
+    """A table of ``notebooks/results``: of the clone, or of the one that fercore was installed from, or from GitHub."""
+    clones = [Path(fercore.__file__).parents[1]]
+    with suppress(FileNotFoundError):
+        clones.insert(0, find_root())
+    files = [clone / "notebooks" / "results" / name for clone in clones]
+    online = f"https://raw.githubusercontent.com/{REPOSITORY}/main/notebooks/results/{name}"
+    table = pd.read_csv(next((file for file in files if file.is_file()), online))
+    return table.fillna({"variant": ""}) if "variant" in table else table
 
 
 def runs_folder(*parts: str) -> Path:

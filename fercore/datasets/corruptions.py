@@ -17,15 +17,15 @@ import torch
 
 from fercore.datasets.batch import UNLABELLED
 from fercore.datasets.face_dataset import FaceDataset
-from fercore.emotions import NAMES, index_of
+from fercore.emotions import NAMES
 
 CONFUSION = Path(__file__).parent / "blendfer" / "confusion.csv"
 """How people confuse emotions, 8 x 8: the row is what is shown, the column what is said (estimated from FER+ votes)."""
 
 HELP = "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR or labels:NUMBER, joined by '+'"
 
-COMMON_FIRST = tuple(map(index_of, "happiness neutral sadness surprise disgust anger fear contempt".split()))
-"""Class numbers from the most to the fewest faces in RAF-DB's training set; contempt, which it lacks, is last."""
+COMMON_FIRST = (3, 6, 4, 0, 2, 5, 1, 7)
+"""Classes from most to fewest faces in RAF-DB's training set, happiness to fear; contempt, which it lacks, is last."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,16 @@ def smooth_labels(label: Tensor, weight: Tensor, alpha: float) -> Tensor:
     return known * ((1 - alpha) * certain + alpha * weight / len(weight))
 
 
+def class_balanced_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Each face's cross-entropy counts by its class's weight B_y (Cui et al., 2019, equation 12).
+
+    :param logits: (N, L). label: (N,); UNLABELLED faces count nothing. weight: B, (L,).
+    :return: (), the sum over the number of labelled faces.
+    """
+    each = F.cross_entropy(logits.float(), label, ignore_index=UNLABELLED, label_smoothing=smoothing, reduction="none")
+    return (each * weight[label.clamp(min=0)]).sum() / (label != UNLABELLED).sum().clamp(min=1)
+
+
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy (N,) of each row with a target that need not be certain (RAC + RSL, equation 7)."""
     return -(target * logits.float().log_softmax(1)).sum(1)

@@ -11,10 +11,19 @@ from torch import nn
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.methods.baseline import Baseline
 from fercore.methods.cb import Cb
+from fercore.methods.dmue import Dmue
 from fercore.methods.eac import Eac
 from fercore.methods.rac_rsl import RacRsl
+from fercore.methods.scn import Scn
 
-METHODS: dict[str, type[Method]] = {"baseline": Baseline, "cb": Cb, "eac": Eac, "rac_rsl": RacRsl}
+METHODS: dict[str, type[Method]] = {
+    "baseline": Baseline,
+    "cb": Cb,
+    "eac": Eac,
+    "rac_rsl": RacRsl,
+    "scn": Scn,
+    "dmue": Dmue,
+}
 PRESETS = ("fast", "quick", "paper")
 
 __all__ = [
@@ -49,10 +58,22 @@ def build(name: str, classes: int = 7, preset: str = "quick", seed: int = 0, **o
     for key in overrides:
         if key not in known:
             raise ValueError(f"{name} has no setting {key!r}; it has {', '.join(known)}")
+        _check_kind(key, overrides[key], getattr(config, key))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method = kind(replace(config, **overrides), classes)
     return method
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """A setting must be of its default's kind; a whole number is a number too, and weights may be None."""
+    kind = (int, float) if type(default) is float else type(default)
+    if (
+        default is not None
+        and value is not None
+        and (not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool))
+    ):
+        raise ValueError(f"setting {name} takes values like {default!r}, not {value!r}")
 
 
 def deploy(method: Method) -> nn.Module:

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from fercore.datasets.batch import Batch
@@ -85,12 +86,14 @@ class Method(nn.Module):
     config_class: the dataclass of its settings.
     training_presets: by preset, the fields of ``TrainConfig`` in which it differs, e.g. ``{"paper": {"epochs": 60}}``.
     lr_scale: factor on the learning rate by parameter name prefix, e.g. ``{"net.head.": 10.0}``.
+    memory: names of its buffers with a row for each training face, empty until ``before_training``.
     """
 
     needs: Needs = Needs()
     config_class: ClassVar[type[NetworkConfig]] = NetworkConfig
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {}
     lr_scale: ClassVar[dict[str, float]] = {}
+    memory: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: NetworkConfig, classes: int):
         super().__init__()
@@ -116,6 +119,12 @@ class Method(nn.Module):
 
     def after_step(self, clock: Clock) -> None:
         """Called after each optimiser step (EMA teachers, banks); nothing by default."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *others: Any) -> None:
+        for name in self.memory:  # as many rows as there were faces in that training
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def deployed(self) -> nn.Module:
         """The slim module with equal logits: see ``fercore.methods.deploy``. By default a copy of ``self.net``."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.datasets.views import AUGMENTATIONS
 from fercore.losses.attention import attention_maps
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
@@ -25,6 +26,12 @@ class Config(NetworkConfig):
     dropout: float = 0.0
     smoothing: float = 0.0
     view: str = "weak"
+
+    def __post_init__(self):
+        if not (0 <= self.dropout < 1 and 0 <= self.smoothing < 1):
+            raise ValueError("dropout and smoothing must lie in [0, 1)")
+        if self.view not in AUGMENTATIONS:
+            raise ValueError(f"unknown view {self.view!r}; known are {', '.join(AUGMENTATIONS)}")
 
 
 class Baseline(Method):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import UNLABELLED, Batch
-from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
+from fercore.datasets.batch import Batch
+from fercore.losses.rebalance import class_balanced_cross_entropy, class_weights
 from fercore.methods.base import Clock
 from fercore.methods.baseline import Baseline, Config
 
@@ -20,6 +20,10 @@ class CbConfig(Config):
 
     beta: float = 0.9999
     rule: str = "effective"
+
+    def __post_init__(self):
+        super().__post_init__()
+        class_weights(torch.ones(1), self.beta, self.rule)
 
 
 class Cb(Baseline):
@@ -36,7 +40,6 @@ class Cb(Baseline):
         self.balance.copy_(class_weights(data.counts, self.config.beta, self.config.rule))
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        """``{"cross_entropy": ()}``: the sum of B_y times each face's cross-entropy, over the number of faces."""
-        target = smooth_labels(batch.label, torch.ones_like(self.balance), self.config.smoothing) * self.balance
-        known = (batch.label != UNLABELLED).sum().clamp(min=1)
-        return {"cross_entropy": soft_cross_entropy(self.net(batch.image), target).sum() / known}
+        """``{"cross_entropy": ()}``, see ``class_balanced_cross_entropy``."""
+        loss = class_balanced_cross_entropy(self.net(batch.image), batch.label, self.balance, self.config.smoothing)
+        return {"cross_entropy": loss}

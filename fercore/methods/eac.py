@@ -10,16 +10,23 @@ from fercore.methods.rac_rsl import Config, RacRsl
 
 @dataclass(frozen=True)
 class EacConfig(Config):
-    """Settings of EAC: every class alike, lambda = 5, certain labels, cross-entropy of the face alone."""
+    """Settings of EAC: every class alike, lambda = 5 from the start, certain labels, cross-entropy of the face alone.
+
+    The released code averages over places but sums over classes: its lambda = 5 is 35 here, for seven classes.
+    """
 
     lam: float = 5.0
     alpha: float = 0.0
     balance_maps: bool = False
     both_views: bool = False
+    ramp: float = 0.0
 
 
 class Eac(RacRsl):
-    """A face with a patch erased, and the same mirrored, must give mirrored attention maps."""
+    """A face with a patch erased, and the same mirrored, must give mirrored attention maps.
+
+    Every face loses a patch; in the released code every second one, on average.
+    """
 
     needs = Needs(views=("erase",))
     config_class = EacConfig

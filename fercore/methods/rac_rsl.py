@@ -7,8 +7,8 @@ mirrored too, those of rare classes above all. **RSL**: labels are smoothed towa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +66,8 @@ class Config(NetworkConfig):
     head_gradient: whether the consistency also moves the linear layer. Not in the released code, nor by default here:
         it could make the maps consistent by making them small.
     ramp: share of the training over which lambda rises from 0 (ours): at the start the maps mean nothing yet.
+
+    The released code averages the consistency over places but sums it over classes: its lambda is 1 / L of ours.
     """
 
     lam: float = 2.0
@@ -78,6 +80,11 @@ class Config(NetworkConfig):
     squared: bool = True
     head_gradient: bool = False
     ramp: float = 0.2
+
+    @classmethod
+    def paper(cls, dataset: str = "raf-db") -> Self:
+        """Equation 5 as printed, lambda from the start; otherwise the usual set-up."""
+        return replace(super().paper(dataset), squared=False, ramp=0.0)
 
     def __post_init__(self):
         if self.transform not in TRANSFORMS:

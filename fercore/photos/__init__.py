@@ -1,8 +1,16 @@
 """Real photographs: find the faces, crop them as BlendFER's, ask a method, measure it."""
 
-from fercore.photos.crop import crop_like_blendfer
+from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
 from fercore.photos.evaluate import evaluate_photos
 from fercore.photos.faces import Face, find_faces
 from fercore.photos.predict import classify_crops, predict_photos
 
-__all__ = ["Face", "classify_crops", "crop_like_blendfer", "evaluate_photos", "find_faces", "predict_photos"]
+__all__ = [
+    "CROP_SIZE",
+    "Face",
+    "classify_crops",
+    "crop_like_blendfer",
+    "evaluate_photos",
+    "find_faces",
+    "predict_photos",
+]

@@ -9,7 +9,7 @@ from fercore.photos.faces import Face
 from fercore.photos.warp import similarity, warp
 
 CROP_SIZE = 64
-"""BlendFER's size; a method whose network sees another one resizes by itself, as it does in training."""
+"""BlendFER's size; a network that sees a smaller one resizes by itself, for a larger one the crops should be larger."""
 
 
 def crop_like_blendfer(image: np.ndarray, face: Face, size: int = CROP_SIZE) -> np.ndarray:

@@ -85,12 +85,12 @@ def _search(image: np.ndarray, sides: list[int], min_score: float) -> Found:
 def _search_wider(image: np.ndarray, min_score: float) -> Found:
     """The same in a small copy of the photograph with a margin around it."""
     factor = -(-max(image.shape[:2]) // (2 * CANVAS))
-    small = np.asarray(Image.fromarray(image).reduce(min(factor, *image.shape[:2])))
+    factor = min(factor, *image.shape[:2])
+    small = np.asarray(Image.fromarray(image).reduce(factor))
     margin = round(MARGIN * max(small.shape[:2]))
     wider = np.pad(small, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     is_place = (np.arange(8) != 1)[:, None]  # a size does not move
-    scale = image.shape[1] / small.shape[1]
-    return [((points - margin * is_place) * scale, score) for points, score in _search(wider, [CANVAS], min_score)]
+    return [((points - margin * is_place) * factor, score) for points, score in _search(wider, [CANVAS], min_score)]
 
 
 def _look(image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

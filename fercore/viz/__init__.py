@@ -4,6 +4,7 @@ Needs the extra ``course``. Every figure takes arrays or CPU tensors and returns
 by pyplot, none is drawn twice.
 """
 
+from fercore.viz.attention import class_weights, flip_maps
 from fercore.viz.curves import learning_curves
 from fercore.viz.diagram import pipeline
 from fercore.viz.distributions import agreement, class_counts, distribution_bars, face_lab
@@ -19,6 +20,7 @@ __all__ = [
     "attention_strip",
     "class_counts",
     "class_recall",
+    "class_weights",
     "confusion",
     "contact_sheet",
     "distribution_bars",
@@ -26,6 +28,7 @@ __all__ = [
     "embedding_plotly",
     "explore",
     "face_lab",
+    "flip_maps",
     "learning_curves",
     "opinions",
     "pipeline",

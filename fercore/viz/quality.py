@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fercore.emotions import COLOURS, MARKERS
+from fercore.metrics import CALIBRATION_BINS
 from fercore.viz.arrays import to_numpy
 from fercore.viz.distributions import Values
 from fercore.viz.style import ACCENT, CONTRAST, FAINT, INK, MUTED, new_figure, percent, styled
@@ -91,7 +92,7 @@ def class_recall(
 
 @styled
 def reliability(
-    confidence: Values, correct: Values, bins: int = 10, title: str = "Can its confidence be believed?"
+    confidence: Values, correct: Values, bins: int = CALIBRATION_BINS, title: str = "Can its confidence be believed?"
 ) -> Figure:
     """Reliability diagram: in each bin of confidence, how often the model was right; and how many faces fall there.
 

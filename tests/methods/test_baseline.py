@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from fercore.datasets import UNLABELLED
@@ -23,6 +24,15 @@ def test_the_loss_is_the_mean_surprise_at_the_known_labels():
         if y != UNLABELLED:
             terms.append(math.log(sum(math.exp(z) for z in row)) - row[y])
     assert abs(found.item() - sum(terms) / len(terms)) < 1e-5
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
+        build("baseline", preset="fast", smoothing=2.0)
+    with pytest.raises(ValueError, match="unknown view 'blurry'; known are none, weak"):
+        build("baseline", preset="fast", view="blurry")
+    with pytest.raises(ValueError, match="unknown rule 'magic'"):
+        build("cb", preset="fast", rule="magic")
 
 
 def test_class_activation_maps_average_to_the_logits():

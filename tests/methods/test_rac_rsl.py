@@ -115,6 +115,11 @@ def test_cb_counts_a_face_by_its_class(faces):
     certain = torch.eye(7)[batch.label].tolist()
     each = [oracle.cross_entropy(z, t) * int(y) for z, t, y in zip(logits, certain, batch.label, strict=True)]
     assert cb.losses(batch, LATE)["cross_entropy"].item() == pytest.approx(sum(each) / len(each), rel=1e-4)
+    smooth = make("cb", smoothing=0.1).eval()
+    smooth.load_state_dict(cb.state_dict())
+    targets = (0.9 * torch.eye(7)[batch.label] + 0.1 / 7).tolist()  # the face's weight is its own class's all the same
+    each = [oracle.cross_entropy(z, t) * int(y) for z, t, y in zip(logits, targets, batch.label, strict=True)]
+    assert smooth.losses(batch, LATE)["cross_entropy"].item() == pytest.approx(sum(each) / len(each), rel=1e-4)
 
 
 def test_consistency_moves_both_views_and_the_head_only_if_asked(faces):

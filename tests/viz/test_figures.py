@@ -55,6 +55,10 @@ FIGURES = {
     "attention_strip": lambda: viz.attention_strip(faces(2), torch.rand(2, 4, 4), ["a", "b"], "title"),
     "class_counts": lambda: viz.class_counts(torch.arange(7), NAMES),
     "class_recall": lambda: viz.class_recall(TRUTH, VOTES, NAMES, 0.7, 0.6),
+    "class_weights": lambda: viz.class_weights(torch.arange(1, 8), torch.rand(7), NAMES),
+    "flip_maps": lambda: viz.flip_maps(
+        faces(2), torch.randn(7, 4, 4), torch.randn(7, 4, 4), NAMES, ["a", "b"], "title"
+    ),
     "confusion": lambda: viz.confusion(np.eye(7, dtype=int), NAMES),
     "contact_sheet": lambda: viz.contact_sheet(faces(5), captions=list("abcde"), columns=3, rows=["x", "y"], title="t"),
     "distribution_bars": lambda: viz.distribution_bars(TRUTH, NAMES, VOTES),

@@ -1,0 +1,50 @@
+"""Relations between the faces of a batch: kept alike by all branches, and read as a measure of confidence (DMUE)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fercore.datasets.batch import UNLABELLED
+
+
+def relations(features: Tensor) -> Tensor:
+    """Rows of the Gram matrix, each of length 1 (DMUE, equations 14 and 15). (..., N, d) -> (..., N, N)."""
+    features = features.float()
+    return F.normalize(features @ features.transpose(-1, -2), dim=-1)
+
+
+def similarity_preserving(target: Tensor, auxiliary: Tensor, label: Tensor) -> Tensor:
+    """How far the branches differ in which faces they find alike (DMUE, equations 16 and 17).
+
+    Branch i is compared on pairs of faces neither of which is labelled i. Equation 16's sum runs over the branches.
+
+    :param target: A_tar, (N, N). auxiliary: A_aux, (C, N, N). label: (N,).
+    :return: (), the mean over branches of the squared Frobenius norm over N_i squared; a branch without faces adds 0.
+    """
+    classes = len(auxiliary)
+    takes_part = (label != torch.arange(classes, device=label.device)[:, None]) & (label != UNLABELLED)  # (C, N)
+    pairs = takes_part[:, :, None] & takes_part[:, None, :]
+    squared = torch.where(pairs, (target - auxiliary) ** 2, 0).sum((1, 2))
+    return (squared / takes_part.sum(1).clamp(min=1) ** 2).mean()
+
+
+def similarity_vector(features: Tensor, label: Tensor, classes: int) -> Tensor:
+    """SV: mean cosine of each face with the faces of each class, then its own label one-hot (DMUE, equations 6 and 7).
+
+    A class without faces in the batch has similarity 0. As in equation 7 a face is compared with itself too.
+
+    :param features: (N, d) of the target branch. label: (N,).
+    :return: (N, 2 C).
+    """
+    unit = F.normalize(features.float(), dim=1)
+    member = F.one_hot(label.clamp(min=0), classes).float() * (label != UNLABELLED)[:, None]
+    centres = (member / member.sum(0).clamp(min=1)).T @ unit  # a mean of cosines is the cosine with the mean direction
+    return torch.cat([unit @ centres.T, member], 1)
+
+
+def weighted_cross_entropy(logits: Tensor, confidence: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy of logits times each face's confidence (DMUE, equation 9). (N, C), (N,), (N,) -> ()."""
+    total = F.cross_entropy(logits.float() * confidence[:, None], label, ignore_index=UNLABELLED, reduction="sum")
+    return total / (label != UNLABELLED).sum().clamp(min=1)

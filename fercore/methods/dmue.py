@@ -1,0 +1,152 @@
+"""DMUE: what else a face may be, mined by branches that never saw its class (She et al., CVPR 2021).
+
+One auxiliary branch for each class copies the last stage of the trunk and learns to tell the *other* classes apart.
+What it says about the faces of its own class is their latent distribution, a second target for the deployed branch. How
+much a face's label is trusted follows from its likeness to the other faces of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.losses.attention import attention_maps
+from fercore.losses.latent import auxiliary_cross_entropy, latent_distribution, latent_l2
+from fercore.losses.similarity import (
+    relations,
+    similarity_preserving,
+    similarity_vector,
+    weighted_cross_entropy,
+)
+from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.models import Classifier, build_backbone
+from fercore.models.backbones import STAGES, Backbone
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Settings of DMUE; 0 for omega, gamma or ``confidence=False`` takes a component out (Table 2).
+
+    split: the stage from which on every branch has its own copy (section 4.2: the last).
+    omega: weight of the latent distributions (equation 10; section 4.2).
+    gamma: weight of similarity preserving (equation 10; section 4.2).
+    temperature: T of the sharpening (equation 3); above 1 it flattens.
+    beta: of the ramps (equations 11 and 12), as a share of the training: 6 of 40 epochs in section 4.2.
+    ramp: factor in the exponent of the rising ramp: 1 in equation 11, 5 in the released code.
+    confidence: whether logits are weighted by the confidence (equations 6 to 9).
+    """
+
+    split: str = "stage4"
+    omega: float = 0.5
+    gamma: float = 1000.0
+    temperature: float = 1.2
+    beta: float = 0.15
+    ramp: float = 1.0
+    confidence: bool = True
+
+    def __post_init__(self):
+        if self.split not in STAGES[1:]:
+            raise ValueError(f"unknown split {self.split!r}; known are {', '.join(STAGES[1:])}")
+        if self.temperature <= 0 or not 0 < self.beta <= 1 or min(self.omega, self.gamma, self.ramp) < 0:
+            raise ValueError("temperature must be above 0, beta in (0, 1], omega, gamma and ramp at least 0")
+
+
+def ramps(progress: float, beta: float, factor: float = 1.0) -> tuple[float, float]:
+    """w_u and w_d (equations 11 and 12) when this share of the training is done; both are continuous at ``beta``."""
+    if progress <= beta:
+        return math.exp(-factor * (1 - progress / beta) ** 2), 1.0
+    return 1.0, math.exp(-((1 - beta / progress) ** 2))
+
+
+class Dmue(Method):
+    """Latent distribution mining and pairwise uncertainty estimation.
+
+    Each branch sees the whole batch in one pass, so its batch norms see all classes in training as in use; only its
+    loss leaves its own class out. (The released code runs each branch a second time, on its own class alone: the norms
+    then see that class only.)
+    """
+
+    needs = Needs(sampler="every_class")
+    config_class = Config
+
+    def __init__(self, config: Config, classes: int):
+        super().__init__(config, classes)
+        backbone = build_backbone(config.backbone, config.weights, config.size)
+        self.net = Classifier(backbone, classes)
+        self.before = STAGES[STAGES.index(config.split) - 1]
+        self.branches = nn.ModuleList(self._branch(backbone) for _ in range(classes))
+        self.heads = nn.ModuleList(nn.Linear(backbone.dim, classes - 1) for _ in range(classes))
+        self.scorer = nn.Sequential(
+            nn.Linear(2 * classes, classes, bias=False), nn.PReLU(), nn.Linear(classes, 1, bias=False), nn.Sigmoid()
+        )
+        others = [[k for k in range(classes) if k != j] for j in range(classes)]
+        self.register_buffer("others", torch.tensor(others), persistent=False)
+
+    def _branch(self, backbone: Backbone) -> nn.Sequential:
+        """A copy of the trunk from the split on. (Not deepcopy, which tensors on a fake device do not survive.)"""
+        names = STAGES[STAGES.index(self.config.split) :]
+        other = build_backbone(backbone.name, None, backbone.size)
+        branch = nn.Sequential(*(other.stages[name] for name in names))
+        branch.load_state_dict(nn.Sequential(*(backbone.stages[name] for name in names)).state_dict())
+        return branch
+
+    def auxiliary(self, shared: Tensor) -> tuple[Tensor, Tensor]:
+        """Every branch on the whole batch: logits (C, N, C), column j of branch j -inf, and features (C, N, d)."""
+        features = torch.stack([self.net.pool(branch(shared)) for branch in self.branches])
+        with torch.autocast(shared.device.type, enabled=False):
+            logits = torch.stack([head(f) for head, f in zip(self.heads, features, strict=True)])
+        count, faces, _ = logits.shape
+        columns = self.others[:, None].expand(count, faces, count - 1)
+        full = logits.new_full((count, faces, count), -torch.inf)
+        return full.scatter(2, columns, logits), features
+
+    def confidence(self, features: Tensor, label: Tensor) -> Tensor:
+        """How far each label is trusted: alpha (N,) in (0, 1) (equation 8)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.scorer(similarity_vector(features, label, self.classes))[:, 0]
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """Equation 10's four terms: ``auxiliary``, ``cross_entropy`` (weighted), ``latent`` and ``similarity``."""
+        config, label = self.config, batch.label
+        shared = self.net.backbone.run(batch.image, stop=self.before)
+        target = self.net.pool(self.net.backbone.run(shared, start=config.split))
+        with torch.autocast(shared.device.type, enabled=False):
+            logits = self.net.head(target)
+        auxiliary, features = self.auxiliary(shared)
+        latent = latent_distribution(auxiliary, label, config.temperature)
+        alpha = self.confidence(target, label) if config.confidence else torch.ones_like(logits[:, 0])
+        up, down = ramps(clock.progress, config.beta, config.ramp)
+        terms = {
+            "cross_entropy": up * weighted_cross_entropy(logits, alpha, label),
+            "latent": up * config.omega * latent_l2(logits.softmax(1), latent, label),
+            "auxiliary": down * auxiliary_cross_entropy(auxiliary, label),
+        }
+        if config.gamma:
+            terms["similarity"] = (
+                up * config.gamma * similarity_preserving(relations(target), relations(features), label)
+            )
+        return terms
+
+    def explain(self, batch: Batch) -> dict[str, Tensor]:
+        """What is mined from a batch.
+
+        probabilities: (N, C) of the target branch. latent: (N, C), 0 at the own class, not sharpened. confidence: (N,).
+        relations: (N, N) of the target branch. relations_auxiliary: (N, C, N), of each branch. cams: (N, C, h, w).
+        """
+        shared = self.net.backbone.run(batch.image, stop=self.before)
+        feature_map = self.net.backbone.run(shared, start=self.config.split)
+        target = self.net.pool(feature_map)
+        auxiliary, features = self.auxiliary(shared)
+        label = torch.where(batch.label == UNLABELLED, self.net.head(target).argmax(1), batch.label)
+        return {
+            "probabilities": self.net.head(target).softmax(1),
+            "latent": latent_distribution(auxiliary, label),
+            "confidence": self.confidence(target, label),
+            "relations": relations(target),
+            "relations_auxiliary": relations(features).transpose(0, 1),
+            "cams": attention_maps(feature_map, self.net.head.weight).float(),
+        }

@@ -1,0 +1,150 @@
+import math
+
+import pytest
+import torch
+
+from fercore.datasets.batch import UNLABELLED
+from fercore.losses.latent import auxiliary_cross_entropy, latent_distribution, latent_l2
+from fercore.losses.similarity import relations, similarity_preserving, similarity_vector, weighted_cross_entropy
+from tests.oracles import dmue as oracle
+
+C, N, D = 4, 6, 5
+LABELS = {
+    "all classes": [0, 1, 2, 3, 1, 0],
+    "a class is absent": [0, 1, 1, 3, 1, 0],
+    "one class only": [2, 2, 2, 2, 2, 2],
+}
+every_label = pytest.mark.parametrize("label", LABELS.values(), ids=LABELS)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def branch_logits(seed: int = 0) -> torch.Tensor:
+    logits = random(C, N, C, seed=seed)
+    logits[range(C), :, range(C)] = -torch.inf
+    return logits
+
+
+def as_dicts(logits):
+    return [[{k: row[k] for k in range(C) if k != j} for row in logits[j].tolist()] for j in range(C)]
+
+
+@every_label
+def test_auxiliary_cross_entropy_is_equations_1_and_2(label):
+    logits = branch_logits().requires_grad_()
+    loss = auxiliary_cross_entropy(logits, torch.tensor(label))
+    assert loss.item() == pytest.approx(oracle.auxiliary_cross_entropy(as_dicts(logits.detach()), label), rel=1e-5)
+    loss.backward()
+    assert logits.grad.isfinite().all()
+    for n, y in enumerate(label):
+        assert (logits.grad[y, n] == 0).all()  # a face does not train its own class's branch
+
+
+@every_label
+def test_the_latent_distribution_is_the_own_branch_sharpened(label):
+    logits = branch_logits()
+    found = latent_distribution(logits, torch.tensor(label), 1.2)
+    for row, n, y in zip(found.tolist(), range(N), label, strict=True):
+        others = [k for k in range(C) if k != y]
+        expected = oracle.sharpen(oracle.softmax([logits[y, n, k].item() for k in others]), 1.2)
+        assert row[y] == 0
+        assert [row[k] for k in others] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_high_temperature_flattens_and_no_gradient_flows():
+    logits = branch_logits().requires_grad_()
+    label = torch.tensor(LABELS["all classes"])
+    flat = latent_distribution(logits, label, 1e6)
+    assert torch.allclose(flat[flat > 0], torch.tensor(1 / (C - 1)), atol=1e-4)
+    assert not flat.requires_grad
+
+
+def test_latent_l2_is_equation_4():
+    label = LABELS["all classes"]
+    p, soft = random(N, C).softmax(1), random(N, C, seed=1).softmax(1)
+    found = latent_l2(p, soft, torch.tensor(label)).item()
+    assert found == pytest.approx(oracle.latent_l2(p.tolist(), soft.tolist(), label), rel=1e-6)
+
+
+def test_relations_are_equations_14_and_15():
+    features = random(N, D)
+    torch.testing.assert_close(
+        relations(features), torch.tensor(oracle.relations(features.tolist())), rtol=1e-4, atol=1e-5
+    )
+    assert relations(torch.zeros(3, 2)).isfinite().all()
+
+
+@every_label
+def test_similarity_preserving_is_equations_16_and_17(label):
+    target, auxiliary = random(N, N), random(C, N, N, seed=1)
+    found = similarity_preserving(target, auxiliary, torch.tensor(label)).item()
+    assert found == pytest.approx(oracle.similarity_preserving(target.tolist(), auxiliary.tolist(), label), rel=1e-6)
+
+
+@every_label
+def test_the_similarity_vector_is_equations_6_and_7(label):
+    features = random(N, D)
+    expected = torch.tensor(oracle.similarity_vector(features.tolist(), label, C))
+    torch.testing.assert_close(
+        similarity_vector(features, torch.tensor(label), C), expected.float(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_weighted_cross_entropy_is_equation_9():
+    logits, alpha, label = random(N, C), random(N, seed=1).sigmoid(), LABELS["all classes"]
+    found = weighted_cross_entropy(logits, alpha, torch.tensor(label)).item()
+    assert found == pytest.approx(oracle.weighted_cross_entropy(logits.tolist(), alpha.tolist(), label), rel=1e-5)
+    unsure = weighted_cross_entropy(logits, torch.zeros(N), torch.tensor(label)).item()
+    assert unsure == pytest.approx(math.log(C), rel=1e-6)
+
+
+def test_permuting_faces_changes_nothing():
+    label, order = torch.tensor(LABELS["all classes"]), torch.tensor([3, 0, 5, 1, 4, 2])
+    logits, features = branch_logits(), random(N, D)
+    assert torch.allclose(
+        auxiliary_cross_entropy(logits, label), auxiliary_cross_entropy(logits[:, order], label[order])
+    )
+    moved = similarity_vector(features[order], label[order], C)
+    torch.testing.assert_close(moved, similarity_vector(features, label, C)[order])
+    a, b = relations(features), relations(random(C, N, D, seed=2))
+    assert torch.allclose(
+        similarity_preserving(a, b, label),
+        similarity_preserving(a[order][:, order], b[:, order][:, :, order], label[order]),
+    )
+
+
+def test_permuting_classes_permutes_the_results():
+    label, order = torch.tensor(LABELS["all classes"]), torch.tensor([2, 0, 3, 1])  # new class k is old class order[k]
+    new = order.argsort()[label]
+    logits, features = branch_logits(), random(N, D)
+    permuted = logits[order][:, :, order]
+    assert torch.allclose(auxiliary_cross_entropy(logits, label), auxiliary_cross_entropy(permuted, new))
+    torch.testing.assert_close(latent_distribution(permuted, new), latent_distribution(logits, label)[:, order])
+    vector = similarity_vector(features, label, C).view(N, 2, C)
+    torch.testing.assert_close(similarity_vector(features, new, C).view(N, 2, C), vector[:, :, order])
+
+
+def test_unlabelled_faces_take_no_part():
+    label = torch.tensor([0, 1, 2, 3, UNLABELLED, UNLABELLED])
+    logits, features = branch_logits(), random(N, D)
+    p, soft = random(N, C).softmax(1), random(N, C, seed=1).softmax(1)
+    a, b = random(N, N), random(C, N, N, seed=1)
+    whole = [
+        auxiliary_cross_entropy(logits, label),
+        latent_l2(p, soft, label),
+        similarity_preserving(a, b, label),
+        weighted_cross_entropy(p, torch.ones(N), label),
+    ]
+    part = [
+        auxiliary_cross_entropy(logits[:, :4], label[:4]),
+        latent_l2(p[:4], soft[:4], label[:4]),
+        similarity_preserving(a[:4, :4], b[:, :4, :4], label[:4]),
+        weighted_cross_entropy(p[:4], torch.ones(4), label[:4]),
+    ]
+    torch.testing.assert_close(torch.stack(whole), torch.stack(part))
+    torch.testing.assert_close(similarity_vector(features, label, C)[:4], similarity_vector(features[:4], label[:4], C))
+    none = torch.full((N,), UNLABELLED)
+    assert auxiliary_cross_entropy(logits, none) == 0
+    assert similarity_preserving(a, b, none) == 0
