@@ -5,6 +5,7 @@ by pyplot, none is drawn twice.
 """
 
 from fercore.viz.attention import class_weights, flip_maps
+from fercore.viz.claims import Claim, claims_markdown
 from fercore.viz.curves import learning_curves
 from fercore.viz.diagram import pipeline
 from fercore.viz.distributions import agreement, class_counts, distribution_bars, face_lab
@@ -16,8 +17,10 @@ from fercore.viz.show import show
 from fercore.viz.tables import results_figure, results_markdown, summarise
 
 __all__ = [
+    "Claim",
     "agreement",
     "attention_strip",
+    "claims_markdown",
     "class_counts",
     "class_recall",
     "class_weights",

@@ -28,7 +28,7 @@ def class_weights(
         left.text(counts[index], row, f" {int(counts[index]):,}", va="center", fontsize=8.5)
         right.axhline(row, color=FAINT, linewidth=0.8, zorder=0)
         right.plot([0, weights[index]], [row, row], color=COLOURS[name], linewidth=2.5)
-        right.plot(weights[index], row, MARKERS[name], color=COLOURS[name], markersize=8)
+        right.plot(weights[index], row, MARKERS[name], color=COLOURS[name], markersize=8, clip_on=False)
         right.text(weights[index] + 0.22, row, f"{weights[index]:.2g}", va="center", fontsize=8.5)
     left.set_yticks(range(len(names)), [names[index] for index in order])
     left.set(xticks=[], xlim=(0, 1.2 * max(1, counts.max())), ylim=(len(names) - 0.4, -0.6), xlabel="training faces")

@@ -64,7 +64,7 @@ def class_recall(
     for row, index in enumerate(order):
         name = names[index]
         axes.plot([0, recall[index]], [row, row], color=FAINT, linewidth=5, solid_capstyle="butt", zorder=0)
-        axes.plot(recall[index], row, MARKERS[name], color=COLOURS[name], markersize=9)
+        axes.plot(recall[index], row, MARKERS[name], color=COLOURS[name], markersize=9, clip_on=False)
         axes.text(recall[index] + 0.03, row, percent(recall[index]), va="center", fontsize=8.5)
         side.barh(row, counts[index], color=COLOURS[name], height=0.62)
         side.text(counts[index], row, f" {int(counts[index]):,}", va="center", fontsize=8.5)
