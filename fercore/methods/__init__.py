@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fercore.methods.ada_df import AdaDf
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.methods.baseline import Baseline
 from fercore.methods.cb import Cb
@@ -23,6 +24,7 @@ METHODS: dict[str, type[Method]] = {
     "rac_rsl": RacRsl,
     "scn": Scn,
     "dmue": Dmue,
+    "ada_df": AdaDf,
 }
 PRESETS = ("fast", "quick", "paper")
 

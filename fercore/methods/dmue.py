@@ -7,7 +7,6 @@ much a face's label is trusted follows from its likeness to the other faces of t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.losses.attention import attention_maps
 from fercore.losses.latent import auxiliary_cross_entropy, latent_distribution, latent_l2
+from fercore.losses.ramps import ramps
 from fercore.losses.similarity import (
     relations,
     similarity_preserving,
@@ -24,7 +24,7 @@ from fercore.losses.similarity import (
 )
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
-from fercore.models.backbones import STAGES, Backbone
+from fercore.models.branches import copy_stages, stage_before
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,9 @@ class Config(NetworkConfig):
     confidence: bool = True
 
     def __post_init__(self):
-        if self.split not in STAGES[1:]:
-            raise ValueError(f"unknown split {self.split!r}; known are {', '.join(STAGES[1:])}")
+        stage_before(self.split)
         if self.temperature <= 0 or not 0 < self.beta <= 1 or min(self.omega, self.gamma, self.ramp) < 0:
             raise ValueError("temperature must be above 0, beta in (0, 1], omega, gamma and ramp at least 0")
-
-
-def ramps(progress: float, beta: float, factor: float = 1.0) -> tuple[float, float]:
-    """w_u and w_d (equations 11 and 12) when this share of the training is done; both are continuous at ``beta``."""
-    if progress <= beta:
-        return math.exp(-factor * (1 - progress / beta) ** 2), 1.0
-    return 1.0, math.exp(-((1 - beta / progress) ** 2))
 
 
 class Dmue(Method):
@@ -77,22 +69,14 @@ class Dmue(Method):
         super().__init__(config, classes)
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = Classifier(backbone, classes)
-        self.before = STAGES[STAGES.index(config.split) - 1]
-        self.branches = nn.ModuleList(self._branch(backbone) for _ in range(classes))
+        self.before = stage_before(config.split)
+        self.branches = nn.ModuleList(copy_stages(backbone, config.split) for _ in range(classes))
         self.heads = nn.ModuleList(nn.Linear(backbone.dim, classes - 1) for _ in range(classes))
         self.scorer = nn.Sequential(
             nn.Linear(2 * classes, classes, bias=False), nn.PReLU(), nn.Linear(classes, 1, bias=False), nn.Sigmoid()
         )
         others = [[k for k in range(classes) if k != j] for j in range(classes)]
         self.register_buffer("others", torch.tensor(others), persistent=False)
-
-    def _branch(self, backbone: Backbone) -> nn.Sequential:
-        """A copy of the trunk from the split on. (Not deepcopy, which tensors on a fake device do not survive.)"""
-        names = STAGES[STAGES.index(self.config.split) :]
-        other = build_backbone(backbone.name, None, backbone.size)
-        branch = nn.Sequential(*(other.stages[name] for name in names))
-        branch.load_state_dict(nn.Sequential(*(backbone.stages[name] for name in names)).state_dict())
-        return branch
 
     def auxiliary(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         """Every branch on the whole batch: logits (C, N, C), column j of branch j -inf, and features (C, N, d)."""

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fercore.datasets import Loader
+from fercore.losses.ramps import ramps
 from fercore.methods import Clock, build
-from fercore.methods.dmue import ramps
 from tests.faces import toy_dataset
 from tests.oracles import dmue as oracle
 
