@@ -14,6 +14,7 @@ from fercore.viz.explore import explore
 from fercore.viz.faces import attention_strip, contact_sheet, opinions
 from fercore.viz.quality import class_recall, confusion, reliability, verification
 from fercore.viz.show import show
+from fercore.viz.sweep import sweeps
 from fercore.viz.tables import results_figure, results_markdown, summarise
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "results_markdown",
     "show",
     "summarise",
+    "sweeps",
     "verification",
 ]

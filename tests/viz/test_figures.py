@@ -50,6 +50,11 @@ def runs() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(variant=None, preset="quick", mean=lambda table: table["overall"] - 0.2)
 
 
+def sweep() -> pd.DataFrame:
+    table = pd.DataFrame({"variant": ["", "lam=0.5", "lam=8", "alpha=0.3", "alpha=0.3,lam=8"], "seed": 0})
+    return table.assign(overall=[0.5, 0.4, 0.3, 0.6, 0.9], mean=0.4)
+
+
 FIGURES = {
     "agreement": lambda: viz.agreement(np.array([3, 5, 6, 10, 10])),
     "attention_strip": lambda: viz.attention_strip(faces(2), torch.rand(2, 4, 4), ["a", "b"], "title"),
@@ -73,6 +78,7 @@ FIGURES = {
     ),
     "reliability": lambda: viz.reliability(torch.rand(50), torch.arange(50) % 2 == 0),
     "results_figure": lambda: viz.results_figure(viz.summarise(runs())),
+    "sweeps": lambda: viz.sweeps(sweep(), {"lam": 2.0, "alpha": 0.1}, 0.4),
     "verification": lambda: viz.verification([0.0, 0.1, 0.2, 0.7], [0.1, 0.8, 0.1, 0.0], 0.9),
 }
 
@@ -195,3 +201,10 @@ def test_results_table_leaves_gaps_where_nothing_was_run():
     lines = viz.results_markdown(viz.summarise(table)).splitlines()
     assert lines[0] == "| method | clean | noise:0.3 |"
     assert lines[3].startswith("| leaf |  | 65.0 ± ")
+
+
+def test_a_sweep_takes_the_runs_that_change_one_setting_only():
+    from fercore.viz.sweep import swept
+
+    assert swept(sweep(), "lam", 2.0)[["value", "overall"]].to_numpy().tolist() == [[0.5, 0.4], [2.0, 0.5], [8.0, 0.3]]
+    assert swept(sweep(), "alpha", 0.1)["overall"].tolist() == [0.5, 0.6]
