@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,14 @@ def fit(
     val: FaceDataset | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    after_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``method`` in place on ``data``. The last epoch's weights stay; nothing is selected.
 
     :param val: evaluated every ``config.eval_every`` epochs, for the history only.
     :param out: folder for ``state.safetensors`` (where training stands) and ``model.safetensors`` (the result).
     :param resume: go on from ``out``'s state, if there is one.
+    :param after_epoch: called with each epoch's entry of the history, to look at the method as it learns.
     :return: one dict an epoch: epoch, lr (at its end), losses (mean of each term), seconds, and val where evaluated.
     :raises ValueError: the state in ``out`` belongs to another training, or a loss is no longer a finite number.
     :raises KeyboardInterrupt: after Ctrl-C, once the state is written.
@@ -101,6 +104,8 @@ def fit(
                 entry["val"] = evaluate(method, val)
             progress = Progress(progress.epoch + 1, history=[*progress.history, entry])
             save()
+            if after_epoch is not None:
+                after_epoch(entry)
     if folder is not None and step.rank == 0:
         save_model(folder, method)
     return progress.history

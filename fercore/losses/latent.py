@@ -43,6 +43,25 @@ def latent_distribution(logits: Tensor, label: Tensor, temperature: float = 1.0)
     return (logits.detach().float()[own, rows] / temperature).softmax(1)
 
 
+def averaged_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """LD-A: every branch learns every class from every face (DMUE, section 4.7). logits: (C, N, C). -> ()."""
+    each = F.cross_entropy(
+        logits.float().flatten(0, 1), label.repeat(len(logits)), ignore_index=UNLABELLED, reduction="sum"
+    )
+    return each / (len(logits) * (label != UNLABELLED).sum().clamp(min=1))
+
+
+def averaged_distribution(logits: Tensor, label: Tensor, temperature: float = 1.0) -> Tensor:
+    """LD-A: the mean prediction of all branches, own class taken out and sharpened. Without gradient.
+
+    :param logits: (C, N, C). :return: (N, C), 0 at the own class.
+    """
+    p = logits.detach().float().softmax(2).mean(0)
+    others = 1 - F.one_hot(label.clamp(min=0), p.shape[1])
+    powers = (p * others) ** (1 / temperature)
+    return powers / powers.sum(1, keepdim=True).clamp(min=1e-12)
+
+
 def latent_l2(probabilities: Tensor, latent: Tensor, label: Tensor) -> Tensor:
     """Mean square difference between prediction and latent distribution, own class left out (DMUE, equation 4).
 

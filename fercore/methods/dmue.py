@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.losses.attention import attention_maps
-from fercore.losses.latent import auxiliary_cross_entropy, latent_distribution, latent_l2
+from fercore.losses.latent import (
+    auxiliary_cross_entropy,
+    averaged_cross_entropy,
+    averaged_distribution,
+    latent_distribution,
+    latent_l2,
+)
 from fercore.losses.ramps import ramps
 from fercore.losses.similarity import (
     relations,
@@ -38,6 +44,8 @@ class Config(NetworkConfig):
     beta: of the ramps (equations 11 and 12), as a share of the training: 6 of 40 epochs in section 4.2.
     ramp: factor in the exponent of the rising ramp: 1 in equation 11, 5 in the released code.
     confidence: whether logits are weighted by the confidence (equations 6 to 9).
+    mining: LD-N, each branch learns from the other classes' faces; LD-A, all branches learn all classes from all faces
+        and their predictions are averaged (section 4.7 and Table 4, for comparison).
     """
 
     split: str = "stage4"
@@ -47,9 +55,12 @@ class Config(NetworkConfig):
     beta: float = 0.15
     ramp: float = 1.0
     confidence: bool = True
+    mining: str = "LD-N"
 
     def __post_init__(self):
         stage_before(self.split)
+        if self.mining not in ("LD-N", "LD-A"):
+            raise ValueError(f"unknown mining {self.mining!r}; known are LD-N, LD-A")
         if self.temperature <= 0 or not 0 < self.beta <= 1 or min(self.omega, self.gamma, self.ramp) < 0:
             raise ValueError("temperature must be above 0, beta in (0, 1], omega, gamma and ramp at least 0")
 
@@ -71,7 +82,8 @@ class Dmue(Method):
         self.net = Classifier(backbone, classes)
         self.before = stage_before(config.split)
         self.branches = nn.ModuleList(copy_stages(backbone, config.split) for _ in range(classes))
-        self.heads = nn.ModuleList(nn.Linear(backbone.dim, classes - 1) for _ in range(classes))
+        outputs = classes - 1 if config.mining == "LD-N" else classes
+        self.heads = nn.ModuleList(nn.Linear(backbone.dim, outputs) for _ in range(classes))
         self.scorer = nn.Sequential(
             nn.Linear(2 * classes, classes, bias=False), nn.PReLU(), nn.Linear(classes, 1, bias=False), nn.Sigmoid()
         )
@@ -79,14 +91,21 @@ class Dmue(Method):
         self.register_buffer("others", torch.tensor(others), persistent=False)
 
     def auxiliary(self, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """Every branch on the whole batch: logits (C, N, C), column j of branch j -inf, and features (C, N, d)."""
+        """Every branch on the whole batch: logits (C, N, C) and features (C, N, d); LD-N: column j of branch j -inf."""
         features = torch.stack([self.net.pool(branch(shared)) for branch in self.branches])
         with torch.autocast(shared.device.type, enabled=False):
             logits = torch.stack([head(f) for head, f in zip(self.heads, features, strict=True)])
+        if self.config.mining == "LD-A":
+            return logits, features
         count, faces, _ = logits.shape
         columns = self.others[:, None].expand(count, faces, count - 1)
         full = logits.new_full((count, faces, count), -torch.inf)
         return full.scatter(2, columns, logits), features
+
+    def mine(self, logits: Tensor, label: Tensor, temperature: float = 1.0) -> Tensor:
+        """Latent distributions (N, C), 0 at the own class, from ``auxiliary``'s logits."""
+        mined = latent_distribution if self.config.mining == "LD-N" else averaged_distribution
+        return mined(logits, label, temperature)
 
     def confidence(self, features: Tensor, label: Tensor) -> Tensor:
         """How far each label is trusted: alpha (N,) in (0, 1) (equation 8)."""
@@ -101,13 +120,14 @@ class Dmue(Method):
         with torch.autocast(shared.device.type, enabled=False):
             logits = self.net.head(target)
         auxiliary, features = self.auxiliary(shared)
-        latent = latent_distribution(auxiliary, label, config.temperature)
+        latent = self.mine(auxiliary, label, config.temperature)
+        teach = auxiliary_cross_entropy if config.mining == "LD-N" else averaged_cross_entropy
         alpha = self.confidence(target, label) if config.confidence else torch.ones_like(logits[:, 0])
         up, down = ramps(clock.progress, config.beta, config.ramp)
         terms = {
             "cross_entropy": up * weighted_cross_entropy(logits, alpha, label),
             "latent": up * config.omega * latent_l2(logits.softmax(1), latent, label),
-            "auxiliary": down * auxiliary_cross_entropy(auxiliary, label),
+            "auxiliary": down * teach(auxiliary, label),
         }
         if config.gamma:
             terms["similarity"] = (
@@ -128,7 +148,7 @@ class Dmue(Method):
         label = torch.where(batch.label == UNLABELLED, self.net.head(target).argmax(1), batch.label)
         return {
             "probabilities": self.net.head(target).softmax(1),
-            "latent": latent_distribution(auxiliary, label),
+            "latent": self.mine(auxiliary, label),
             "confidence": self.confidence(target, label),
             "relations": relations(target),
             "relations_auxiliary": relations(features).transpose(0, 1),

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from fercore.datasets.batch import UNLABELLED
-from fercore.losses.latent import auxiliary_cross_entropy, latent_distribution, latent_l2
+from fercore.losses.latent import (
+    auxiliary_cross_entropy,
+    averaged_cross_entropy,
+    averaged_distribution,
+    latent_distribution,
+    latent_l2,
+)
 from fercore.losses.similarity import relations, similarity_preserving, similarity_vector, weighted_cross_entropy
 from tests.oracles import dmue as oracle
 
@@ -59,6 +65,23 @@ def test_a_high_temperature_flattens_and_no_gradient_flows():
     flat = latent_distribution(logits, label, 1e6)
     assert torch.allclose(flat[flat > 0], torch.tensor(1 / (C - 1)), atol=1e-4)
     assert not flat.requires_grad
+
+
+@every_label
+def test_the_averaged_rival_by_loops(label):
+    logits = random(C, N, C)
+    found = averaged_distribution(logits, torch.tensor(label), 1.2)
+    total = 0.0
+    for n, y in enumerate(label):
+        p = [oracle.softmax(logits[j, n].tolist()) for j in range(C)]
+        total -= sum(math.log(row[y]) for row in p)
+        others = [k for k in range(C) if k != y]
+        mean = [sum(row[k] for row in p) / C for k in others]
+        expected = oracle.sharpen(mean, 1.2)
+        assert found[n, y] == 0
+        assert found[n, others].tolist() == pytest.approx(expected, rel=1e-4)
+    loss = averaged_cross_entropy(logits, torch.tensor(label)).item()
+    assert loss == pytest.approx(total / (C * N), rel=1e-5)
 
 
 def test_latent_l2_is_equation_4():

@@ -106,6 +106,15 @@ def test_the_latent_term_does_not_teach_the_branches(faces):
     assert all(p.grad is None for p in method.branches.parameters())
 
 
+def test_the_averaged_rival_runs(faces):
+    method = make(mining="LD-A")
+    batch = first_batch(method, faces)
+    sum(method.losses(batch, LATE).values()).backward()
+    assert all(p.grad is not None for p in method.parameters())
+    shown = method.eval().explain(batch)
+    torch.testing.assert_close(shown["latent"].sum(1), torch.ones(14))
+
+
 def test_components_can_be_taken_out(faces):
     batch = first_batch(make(), faces)
     terms = make(omega=0.0, gamma=0.0, confidence=False).losses(batch, LATE)

@@ -164,6 +164,12 @@ def test_a_checkpoint_gives_back_the_method(faces, tmp_path):
         assert torch.equal(predict(loaded, faces.where("test")), predict(method, faces.where("test")))
 
 
+def test_after_epoch_is_told_of_every_epoch(faces):
+    told = []
+    history = fit(make(), faces.where("train"), CONFIG, after_epoch=told.append)
+    assert told == history
+
+
 def test_a_small_training_set_is_gone_through_more_often(faces):
     few = faces.where("train").select(range(40))  # two steps of 16
     history = fit(make(), few, TrainConfig(epochs=1, min_steps=5, batch_size=16))
