@@ -23,8 +23,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    light = ["docstring-parser", "grad-cam", "jaxtyping", "lightning-utilities", "torchmetrics", "ttach", "typeguard"]
-    light += ["tyro", "wadler-lindig", "git+https://github.com/@REPOSITORY@"]
+    light = ["docstring-parser", "grad-cam", "lightning-utilities", "torchmetrics", "ttach", "typeguard", "tyro"]
+    light += ["git+https://github.com/@REPOSITORY@"]
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *light], check=True)
 
 # %% tags=["parameters"]
@@ -123,7 +123,8 @@ viz.show(
 # Beside the face you see two things:
 #
 # - its **true distribution**, written $p(\text{emotion} \mid \text{face})$ and read "the probability of each emotion,
-#   given this face": how much of each emotion there is to see. We know it, because we wrote the recipe of the face;
+#   given this face": how much of each emotion there is to see. We know it, because we wrote the recipe of the face. The
+#   stronger emotion counts a little more than its share, and what is too faint to be seen counts as neutral;
 # - the **votes** of ten people who look at it. Ten are few, so votes scatter. And people err: now and then somebody
 #   takes fear for surprise. Our ten are simulated, but they err as often as real people did in a large experiment.
 
@@ -289,6 +290,17 @@ viz.show(
     viz.confusion(votes_by_truth, eight, "Where the votes went", truth="most likely emotion", seen="votes", of="votes"),
     alt="Confusion matrix: rows are the most likely emotion of a face, columns the share of votes for each emotion.",
 )
+
+# %%
+mistaken = votes_by_truth / votes_by_truth.sum(axis=1, keepdims=True)
+np.fill_diagonal(mistaken, 0)
+for place in np.argsort(-mistaken, axis=None)[:4]:
+    shown, seen = np.unravel_index(place, mistaken.shape)
+    print(f"{eight[shown]} is called {eight[seen]} in {mistaken[shown, seen]:.0%} of the votes")
+
+# %% [markdown]
+# Confusion is not mutual: look at the two cells of a pair on either side of the diagonal. People who are unsure often
+# fall back on *neutral*.
 
 # %% [markdown]
 # ## Exercises
