@@ -47,11 +47,13 @@ class Face:
 
     box: x, y, width, height in pixels, about from the brows to the chin; may reach beyond the photograph.
     eyes: (2, 2) float, (x, y) of the image-left and the image-right eye; the first pixel's centre is (0.5, 0.5).
+    mouth: (2,) float, its middle.
     score: the detector's confidence in [0, 1].
     """
 
     box: tuple[float, float, float, float]
     eyes: np.ndarray
+    mouth: np.ndarray
     score: float
 
 
@@ -170,4 +172,6 @@ def _overlap(one: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, float, np.n
 def _to_face(points: np.ndarray, score: float) -> Face:
     """The photograph's coordinates as a Face."""
     x, y = points[0] - points[1] / 2
-    return Face((float(x), float(y), float(points[1, 0]), float(points[1, 1])), points[2:4].copy(), score)
+    return Face(
+        (float(x), float(y), float(points[1, 0]), float(points[1, 1])), points[2:4].copy(), points[5].copy(), score
+    )

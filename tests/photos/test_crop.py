@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fercore.datasets.blendfer.geometry import EYES
+from fercore.datasets.blendfer.geometry import EYES, MOUTH
 from fercore.photos import Face, crop_like_blendfer
 from fercore.photos.warp import similarity
 from tests.photos.portraits import HOPPER, HOPPER_EYES, read
 
 
-def face_at(*eyes) -> Face:
-    return Face((0.0, 0.0, 1.0, 1.0), np.array(eyes, float), 1.0)
+def face_at(*eyes, longer: float = 1.0) -> Face:
+    """A face whose mouth is where BlendFER's proportions have it, or ``longer`` times as far from the eyes."""
+    eyes = np.array(eyes, float)
+    across = eyes[1] - eyes[0]
+    down = np.array([-across[1], across[0]]) * (MOUTH[1] - EYES[0][1]) / (EYES[1][0] - EYES[0][0])
+    return Face((0.0, 0.0, 1.0, 1.0), eyes, eyes.mean(0) + longer * down, 1.0)
 
 
 def peak(channel: np.ndarray) -> np.ndarray:
@@ -74,6 +78,41 @@ def test_similarity_turns_without_mirroring():
     turn, origin = similarity(np.array([[0, 0], [1, 0]]), np.array([[5, 5], [5, 7]]))
     assert np.linalg.det(turn) == pytest.approx(4)
     np.testing.assert_allclose(np.array([[0, 1]]) @ turn.T + origin, [[3, 5]])
+
+
+def test_a_long_face_keeps_its_middle_and_shares_the_difference():
+    """Eyes 34 apart, the mouth 1.2 times as far down as on BlendFER's average face: 110 pixels are seen, not 100.
+
+    The mean of 1 and 1.2 is 1.1, so in the crop the eyes are 0.34 / 1.1 apart and the mouth 0.365 * 1.2 / 1.1 below.
+    """
+    face = face_at((83, 90), (117, 90), longer=1.2)
+    marks = [*face.eyes, face.mouth]
+    photo = np.zeros((200, 220, 3), np.uint8)
+    y, x = np.mgrid[:200, :220] + 0.5
+    for channel, (mx, my) in enumerate(marks):
+        photo[..., channel] = 255 * np.exp(-((x - mx) ** 2 + (y - my) ** 2) / 20)
+    left, right, mouth = (peak(crop) / 64 for crop in crop_like_blendfer(photo, face).transpose(2, 0, 1))
+    np.testing.assert_allclose(right - left, [0.34 / 1.1, 0], atol=0.008)
+    np.testing.assert_allclose(mouth - (left + right) / 2, [0, 0.365 * 1.2 / 1.1], atol=0.008)
+    np.testing.assert_allclose((mouth + (left + right) / 2) / 2, [0.5, (0.37 + 0.735) / 2], atol=0.008)
+
+
+def test_a_rendered_head_is_cropped_as_the_dataset_frames_it():
+    """The renderer's own framing is the oracle: a head drawn small is found, cropped, and compared with it drawn large.
+
+    Its landmarks stand in for the detector, which would add its own error.
+    """
+    from fercore.datasets import blendfer
+
+    for identity in (3, 11, 40):
+        large = blendfer.render({"neutral": 1.0}, identity=identity, size=64)
+        small = blendfer.render({"neutral": 1.0}, identity=identity, size=256, scene=blendfer.Scene(zoom=0.6, dx=0.1))
+        points = small.landmarks + 0.5
+        eyes = np.stack([points[36:42].mean(0), points[42:48].mean(0)])
+        face = Face((0.0, 0.0, 1.0, 1.0), eyes, points[[48, 54]].mean(0), 1.0)
+        crop = crop_like_blendfer(small.image, face).astype(int)
+        inner = (slice(14, 54), slice(12, 52))
+        assert np.abs(crop[inner] - large.image.astype(int)[inner]).mean() < 8
 
 
 def test_coinciding_eyes_are_refused():
