@@ -15,11 +15,15 @@ import tyro
 
 from data_prep.prepare import COMMANDS
 
+PROGRAM = "python -m data_prep"
+STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+"""``--align``, not ``--options.align`` and ``--no-align``."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; exits with 0, 2 (a wrong request) or 130 (Ctrl-C)."""
     try:
-        result = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m data_prep", args=arguments)
+        result = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog=PROGRAM, args=arguments, config=STYLE)
         print(json.dumps(result, allow_nan=False), flush=True)
     except KeyboardInterrupt:
         _leave("stopped; the same command goes on from here", 130)

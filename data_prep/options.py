@@ -8,21 +8,19 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """How faces are cut out, how many are held out, and whether an incomplete dataset is taken.
-
-    align: turn and cut each face so that its eyes lie in the same places; without it, images stay as published, byte
-        for byte, but for whole photographs with a published box, which are cut out by it.
-    size: side of what is cut out, in pixels.
-    margin: how much more than BlendFER's crop is shown, as a share of its side; without alignment, of the box.
-    val: share of each class of the training faces that becomes the val split, if the owner defines none.
-    accept: go on where counts differ from the published ones or images are missing; the report tells.
-    """
+    """How faces are cut out, how many are held out, and whether an incomplete dataset is taken."""
 
     align: bool = False
+    """Turn and cut each face so that its eyes lie in the same places. Without it, images stay as published, byte for
+    byte, but for whole photographs with a published box of the face, which are cut out by it."""
     size: Literal[112, 224] = 112
+    """Side of what is cut out, in pixels."""
     margin: float = 0.0
+    """How much wider than BlendFER's crop, as a share of it; without alignment, than the box."""
     val: float = 0.1
+    """Share of each class of the training faces that becomes the val split, if the owner defines none."""
     accept: bool = False
+    """Go on where counts differ from the published ones or images are missing; the report tells."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 2:

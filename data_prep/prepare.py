@@ -8,18 +8,15 @@ when it is complete; a stopped run goes on when it is repeated. What is heavy to
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any, Literal
 
 from data_prep.options import Options
 
-Flat = Annotated[Options, tyro.conf.arg(prefix_name=False)]
-"""Options whose command line flags have no prefix: --align, not --options.align."""
+DEFAULT = Options()
 
 
 def prepare_rafdb(
-    source: Path, out: Path, images: Literal["aligned", "original"] = "aligned", options: Flat = Options()
+    source: Path, out: Path, images: Literal["aligned", "original"] = "aligned", options: Options = DEFAULT
 ) -> dict[str, Any]:
     """RAF-DB's basic subset: EmoLabel/, Image/ and, for the original images, Annotation/manual/.
 
@@ -41,7 +38,7 @@ def prepare_ferplus(
     rule: Literal["majority", "most"] = "majority",
     unknown: Literal["vote", "ignore"] = "vote",
     ties: Literal["first", "drop"] = "first",
-    options: Flat = Options(),
+    options: Options = DEFAULT,
 ) -> dict[str, Any]:
     """FERPlus: fer2013.csv with fer2013new.csv, or the FER2013Train, -Valid and -Test folders of the owner's tool.
 
@@ -59,7 +56,9 @@ def prepare_ferplus(
     return convert(read_ferplus(source, classes, rule, unknown, ties, options.accept), out, options)
 
 
-def prepare_affectnet(source: Path, out: Path, classes: Literal[7, 8] = 8, options: Flat = Options()) -> dict[str, Any]:
+def prepare_affectnet(
+    source: Path, out: Path, classes: Literal[7, 8] = 8, options: Options = DEFAULT
+) -> dict[str, Any]:
     """AffectNet: training.csv and validation.csv with Manually_Annotated_Images/, or train_set/ and val_set/.
 
     :param source: holds either.
@@ -74,7 +73,7 @@ def prepare_affectnet(source: Path, out: Path, classes: Literal[7, 8] = 8, optio
 
 
 def prepare_sfew(
-    source: Path, out: Path, images: Literal["aligned", "frames"] = "aligned", options: Flat = Options()
+    source: Path, out: Path, images: Literal["aligned", "frames"] = "aligned", options: Options = DEFAULT
 ) -> dict[str, Any]:
     """SFEW 2.0: Train and Val with class folders; Val becomes the test split, as in papers.
 
@@ -90,7 +89,7 @@ def prepare_sfew(
 
 
 def prepare_folder(
-    source: Path, out: Path, classes: tuple[str, ...] = (), subject: str | None = None, options: Flat = Options()
+    source: Path, out: Path, classes: tuple[str, ...] = (), subject: str | None = None, options: Options = DEFAULT
 ) -> dict[str, Any]:
     """Any folder: [SPLIT/]CLASS/images, or labels.csv with path, label and perhaps split and subject.
 

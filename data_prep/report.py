@@ -54,9 +54,10 @@ class Report:
         most = max(counts.values())
         text = [f"{name:<10}{'█' * round(BAR * count / most)} {count:,}" for name, count in counts.items()]
         self.markdown.append("```\n" + "\n".join(text) + "\n```")
+        style = "background:{};height:1em;width:{:.2f}em"
         bars = (
-            f'<tr><td>{name}</td><td><div style="background:{COLOURS[name]};height:1em;width:{20 * count / most:.2f}em">'
-            f"</div></td><td>{count:,}</td></tr>"
+            f'<tr><td>{name}</td><td><div style="{style.format(COLOURS[name], 20 * count / most)}"></div></td>'
+            f"<td>{count:,}</td></tr>"
             for name, count in counts.items()
         )
         self.html.append(f"<table>{''.join(bars)}</table>")
@@ -158,7 +159,7 @@ def _duplicates(report: Report, repeated: pd.DataFrame) -> None:
     report.lines(
         [
             f"{by_group.ngroups:,} groups look alike to a perceptual hash: look before you believe it.",
-            f"{repeated.loc[across, 'group'].nunique():,} of them lie across splits, {quarrel:,} carry different labels.",
+            f"{repeated.loc[across, 'group'].nunique():,} of them lie across splits, {quarrel:,} differ in label.",
             "All are in duplicates.csv; nothing was removed.",
         ]
     )

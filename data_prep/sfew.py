@@ -20,9 +20,9 @@ SPLITS = {"train": "train", "val": "test"}
 PUBLISHED = {"train": 958, "test": 436}
 """Frames (Ada-DF, section 4.1); of the owner's aligned faces there are fewer."""
 TEN_CROP = (
-    "Ada-DF's released code resizes SFEW's shorter side to 256 pixels and takes ten crops of 224 (four corners, centre, "
-    "each mirrored) in training and in testing; fercore sees each face once, so its figures compare with the paper's only "
-    "roughly."
+    "Ada-DF's released code resizes SFEW's shorter side to 256 pixels and takes ten crops of 224 (four corners and the "
+    "centre, each also mirrored), in training as in testing; fercore sees each face once, so the paper's figures are "
+    "comparable only roughly."
 )
 
 
@@ -45,8 +45,8 @@ def read_sfew(folder: str | Path, images: Literal["aligned", "frames"] = "aligne
         found = int((table["split"] == split).sum())
         if images == "frames" and found != published and not accept:
             raise ValueError(
-                f"{folder}: {split} has {found} frames instead of the published {published}; unpack SFEW again, or take "
-                "it as it is with --accept."
+                f"{folder}: {split} has {found} frames instead of the published {published}; unpack SFEW again, or "
+                "take it as it is with --accept."
             )
     if table.empty:
         raise ValueError(f"{folder} holds no image in its class folders; unpack SFEW again.")
@@ -66,7 +66,7 @@ def _split_folder(folder: Path, name: str, images: str) -> Path:
         raise ValueError(f"{folder} holds {places}: keep one of them, for {wanted} must be in one place.")
     other = "frames --align" if images == "aligned" else "aligned"
     raise FileNotFoundError(
-        f"{folder} holds no {wanted} with class folders (Angry, Disgust, ...); unpack it there, or try --images {other}."
+        f"{folder} holds no {wanted} with class folders (Angry, ...); unpack it there, or try --images {other}."
     )
 
 

@@ -125,8 +125,9 @@ def check_counts(
         if found[name, number] != count
     ]
     if wrong and not accept:
+        first = "; ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
         raise ValueError(
-            f"{where}: {len(wrong)} of the published counts differ ({'; '.join(wrong[:3])}{', ...' * (len(wrong) > 3)}); "
+            f"{where}: {len(wrong)} of the published counts differ ({first}); "
             "unpack the dataset again, or take it as it is with --accept."
         )
     return wrong
