@@ -9,7 +9,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 SIDE, LOW = 32, 8
-DISTANCE = 3
+DISTANCE = 4
 """Hashes that differ in at most so many bits are taken for one picture."""
 ONES = np.array([number.bit_count() for number in range(256)])
 BANDS = DISTANCE + 1
