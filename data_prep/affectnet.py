@@ -9,6 +9,7 @@ split, as in all papers; our val split is held out from training.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Literal
@@ -53,10 +54,7 @@ def read_affectnet(folder: str | Path, classes: Literal[7, 8] = 8, accept: bool 
         source, test = _from_arrays(folder), TEST_ARRAYS
     else:
         source, test = _from_lists(folder), TEST_LISTS
-    for number, reason in UNUSABLE.items():
-        source = source.without(reason, source.rows["label"].to_numpy() == number)
-    raw = source.rows["label"].to_numpy()
-    source.rows["label"] = CANONICAL[raw]
+    source.rows["label"] = CANONICAL[source.rows["label"]]
     published = {"train": dict(zip(CANONICAL, TRAIN, strict=True)), "test": dict(zip(CANONICAL, test, strict=True))}
     differing = check_counts(source.rows["label"], source.rows["split"], published, str(folder), accept)
     source = source.noting(*(f"Published counts differ: {what}." for what in differing))
@@ -76,14 +74,17 @@ def eyes_of(landmarks: np.ndarray) -> np.ndarray:
 def _from_lists(folder: Path) -> Source:
     inner = first_present(folder, "Manually_Annotated_file_lists", "Manually_Annotated/Manually_Annotated_file_lists")
     lists = inner if inner is not None and not (folder / "training.csv").exists() else folder
-    parts = []
+    parts, left_out = [], Counter()
     for name, split in LISTS.items():
         if not (lists / name).is_file():
             raise FileNotFoundError(f"{folder} holds neither {name} nor train_set/; unpack AffectNet's lists there.")
-        parts += [_list_part(folder, lists / name, first, table, split) for first, table in _chunks(lists / name)]
+        for first, table in _chunks(lists / name):
+            parts.append(_list_part(folder, lists / name, first, table, split, left_out))
     rows = pd.concat([part[0] for part in parts], ignore_index=True)
     boxes, landmarks = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
-    return Source("AffectNet", folder, rows, boxes=boxes, landmarks=landmarks, eyes=eyes_of(landmarks))
+    return Source(
+        "AffectNet", folder, rows, boxes=boxes, landmarks=landmarks, eyes=eyes_of(landmarks), left_out=left_out
+    )
 
 
 def _chunks(file: Path) -> Iterator[tuple[int, pd.DataFrame]]:
@@ -99,17 +100,24 @@ def _chunks(file: Path) -> Iterator[tuple[int, pd.DataFrame]]:
         raise ValueError(f"{file} is no readable table ({' '.join(str(error).split())}).") from error
 
 
-def _list_part(folder: Path, file: Path, first: int, table: pd.DataFrame, split: str):
-    """Rows, boxes (K, 4) and landmarks (K, 68, 2) of one chunk; the first row is number ``first``."""
-    places = [f"{file} row {row}" for row in range(first, first + len(table))]
-    label = [_number(text, place) for text, place in zip(table["expression"], places, strict=True)]
+def _list_part(
+    folder: Path, file: Path, first: int, table: pd.DataFrame, split: str, left_out: Counter
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Rows, boxes (K, 4) and landmarks (K, 68, 2) of the K usable rows of one chunk; its first row is ``first``.
+
+    The others are counted in ``left_out`` here, so that their landmarks are never held.
+    """
+    table = table.set_index(f"{file} row " + (table.index + first).astype(str))
+    label = np.array([_number(text, place) for place, text in table["expression"].items()], int)
+    left_out.update(UNUSABLE[number] for number in label[label > 7])
+    table, label = table[label <= 7], label[label <= 7]
     root = first_present(folder, "Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images") or folder
     below = root.relative_to(folder)
     names = [_below_root(text, below) for text in table["subDirectory_filePath"]]
     boxes = table[["face_x", "face_y", "face_width", "face_height"]].apply(pd.to_numeric, errors="coerce")
-    landmarks = np.stack([_points(text, place) for text, place in zip(table["facial_landmarks"], places, strict=True)])
+    landmarks = np.array([_points(text, place) for place, text in table["facial_landmarks"].items()], np.float32)
     rows = pd.DataFrame({"name": names, "label": label, "split": split})
-    return rows.assign(**_affect(table)), boxes.to_numpy(np.float32), landmarks
+    return rows.assign(**_affect(table)), boxes.to_numpy(np.float32), landmarks.reshape(-1, 68, 2)
 
 
 def _affect(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -142,20 +150,23 @@ def _points(text: str, where: str) -> np.ndarray:
 
 
 def _from_arrays(folder: Path) -> Source:
-    names, label, split, landmarks = [], [], [], []
+    names, label, split, landmarks, left_out = [], [], [], [], Counter()
     for inner, part in SETS.items():
         found = sorted((folder / inner / "annotations").glob("*_exp.npy"), key=lambda p: (len(p.name), p.name))
         if not found:
             raise FileNotFoundError(f"{folder} holds no {inner}/annotations/*_exp.npy; unpack both sets there.")
         for file in tqdm(found, desc=inner, unit="face"):
-            stem = file.name.removesuffix("_exp.npy")
+            stem, number = file.name.removesuffix("_exp.npy"), _number(str(_array(file).reshape(-1)[0]), str(file))
+            if number in UNUSABLE:
+                left_out[UNUSABLE[number]] += 1
+                continue
             names.append(f"{inner}/images/{stem}.jpg")
-            label.append(_number(str(_array(file).reshape(-1)[0]), str(file)))
+            label.append(number)
             landmarks.append(_landmark_file(file.with_name(f"{stem}_lnd.npy")))
             split.append(part)
     rows = pd.DataFrame({"name": names, "label": label, "split": split})
     points = np.stack(landmarks)
-    return Source("AffectNet", folder, rows, landmarks=points, eyes=eyes_of(points))
+    return Source("AffectNet", folder, rows, landmarks=points, eyes=eyes_of(points), left_out=left_out)
 
 
 def _landmark_file(file: Path) -> np.ndarray:

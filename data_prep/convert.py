@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from data_prep.align import CENTRE
 from data_prep.duplicates import duplicate_groups
-from data_prep.faces import CHUNK, chunk_file, convert_chunk
+from data_prep.faces import CHUNK, FACTS, chunk_file, convert_chunk
 from data_prep.noise import write_noise_lists
 from data_prep.options import Options
 from data_prep.report import write_report
@@ -38,6 +38,8 @@ from fercore.files import write_atomically, write_json
 VERSION = 1
 """Goes up when the same source gives another result, so that nobody resumes across the change."""
 SUMMARY = "summary.json"
+GROUP = 64
+"""So many chunks are in memory at once when faces.parquet is written."""
 
 
 def check_folders(source: Path, out: Path) -> None:
@@ -118,8 +120,9 @@ def _convert_all(source: Source, options: Options, result: Path, parts: Path) ->
 
 def _assemble(source: Source, options: Options, result: Path, parts: Path) -> dict[str, Any]:
     """faces.parquet, the lists and the report from the facts of all chunks; returns the summary."""
-    chunks = range(-(-len(source) // CHUNK))
-    facts = pa.concat_tables([pq.read_table(chunk_file(parts, chunk)) for chunk in chunks])
+    chunks = [chunk_file(parts, chunk) for chunk in range(-(-len(source) // CHUNK))]
+    known = [name for name in FACTS.names if name != "landmarks"]  # those of a large dataset fill the memory
+    facts = pa.concat_tables([pq.read_table(file, columns=known) for file in chunks])
     readable = np.asarray(facts["path"].is_valid())
     problems = pd.DataFrame(
         {"name": source.rows["name"][~readable], "problem": facts["problem"].to_pandas()[~readable]}
@@ -128,10 +131,9 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
         raise ValueError(
             f"{source.folder}: none of the {len(source):,} images can be read; {problems['problem'].iat[0]}"
         )
-    facts, kept = facts.filter(pa.array(readable)), source.select(readable)
-    write_atomically(result / "faces.parquet", lambda file: pq.write_table(_faces(kept, facts), file))
-    looks = facts.drop_columns(["landmarks", "row", "problem"]).to_pandas()
-    rows = kept.rows.assign(**looks)
+    facts, kept = facts.filter(pa.array(readable)), source.rows[readable].reset_index(drop=True)
+    write_atomically(result / "faces.parquet", lambda file: _write_faces(source, chunks, file))
+    rows = kept.assign(**facts.drop_columns(["row", "problem"]).to_pandas())
     groups = duplicate_groups(rows["hash"].to_numpy())
     repeated = _repeated(rows, groups)
     without_face = rows.loc[rows["crop"] == CENTRE, ["name", "path"]]
@@ -155,16 +157,34 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
     return summary
 
 
-def _faces(source: Source, facts: pa.Table) -> pa.Table:
-    """The columns of the one format."""
-    columns: dict[str, Any] = {"path": facts["path"], "label": source.rows["label"], "split": source.rows["split"]}
+def _write_faces(source: Source, chunks: list[Path], file: Path) -> None:
+    """faces.parquet, GROUP chunks at a time."""
+    known = pa.Table.from_pandas(source.rows, preserve_index=False)  # types come from all rows, not from a group's
+    writer = None
+    try:
+        for first in range(0, len(chunks), GROUP):
+            facts = pa.concat_tables([pq.read_table(chunk) for chunk in chunks[first : first + GROUP]])
+            table = _faces(source, known, facts.filter(facts["path"].is_valid()))
+            writer = writer or pq.ParquetWriter(file, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _faces(source: Source, known: pa.Table, facts: pa.Table) -> pa.Table:
+    """Some rows in the columns of the one format."""
+    rows = facts["row"].to_numpy()
+    columns: dict[str, Any] = {"path": facts["path"], "label": None, "split": None}
     if source.votes is not None:
-        votes = source.votes.astype(np.int64)
-        columns["votes"] = votes.tolist()
-        columns["distribution"] = (votes / votes.sum(axis=1, keepdims=True)).tolist()
+        votes = source.votes[rows].astype(np.int64)
+        shares = votes / votes.sum(axis=1, keepdims=True)
+        columns["votes"] = pa.array(votes.tolist(), pa.list_(pa.int64()))
+        columns["distribution"] = pa.array(shares.tolist(), pa.list_(pa.float64()))
     if source.landmarks is not None:
         columns["landmarks"] = facts["landmarks"]
-    columns |= {name: source.rows[name] for name in source.rows if name not in columns}
+    taken = known.take(rows)
+    columns |= {name: taken[name] for name in taken.column_names}
     return pa.table({**columns, "crop": facts["crop"]})
 
 

@@ -161,6 +161,7 @@ def test_a_broken_run_goes_on_and_ends_alike(tmp_path, monkeypatch):
     """The disk fills up at the n-th image, for many n; in the end there is no difference."""
     monkeypatch.setattr(faces_module, "CHUNK", 4)
     monkeypatch.setattr(convert_module, "CHUNK", 4)
+    monkeypatch.setattr(convert_module, "GROUP", 2)
     source = my_folder(tmp_path / "in", per_class=4)
     prepare_folder(source, tmp_path / "whole")
     write, left = Path.write_bytes, {"n": 0}
@@ -238,6 +239,22 @@ def test_killed_at_any_time(tmp_path, monkeypatch):
     )
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
     assert len(FaceDataset.open(tmp_path / "out")) == 420
+
+
+def test_what_is_known_of_few_faces_only(tmp_path, monkeypatch):
+    """Whole groups of rows without a person, or without a readable image."""
+    monkeypatch.setattr(faces_module, "CHUNK", 4)
+    monkeypatch.setattr(convert_module, "CHUNK", 4)
+    monkeypatch.setattr(convert_module, "GROUP", 1)
+    source = my_folder(tmp_path / "in", per_class=2)
+    for name in ("anger", "disgust"):  # the first chunk of four
+        for file in (source / name).iterdir():
+            file.write_bytes(b"")
+    (source / "surprise/1.png").rename(source / "surprise/S7_1.png")
+    prepare_folder(source, tmp_path / "out", subject="(S[0-9])_")
+    table = pd.read_parquet(tmp_path / "out/faces.parquet")
+    assert len(table) == 10
+    assert table["subject"].dropna().tolist() == ["S7"]
 
 
 def test_bad_requests(tmp_path):
