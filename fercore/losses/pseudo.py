@@ -87,6 +87,7 @@ def contrast(first: Tensor, second: Tensor, mask: Tensor, temperature: float) ->
     takes_part = mask.repeat(2)
     itself = torch.eye(2 * n, dtype=torch.bool, device=views.device)
     compared = (takes_part | itself.roll(n, 0)) & ~itself  # a row's own partner stays, so that no row is empty
-    cosines = (views @ views.T / temperature).masked_fill(~compared, -torch.inf)
+    with torch.autocast(first.device.type, enabled=False):  # bf16 cosines over T = 0.07 would be off by 0.05
+        cosines = (views @ views.T / temperature).masked_fill(~compared, -torch.inf)
     each = cosines.logsumexp(1) - (views * views.roll(n, 0)).sum(1) / temperature
     return torch.where(takes_part, each, 0).sum() / takes_part.sum().clamp(min=1)

@@ -78,3 +78,10 @@ def test_contrast_is_infonce_among_the_faces_of_the_mask(mask):
     loss.backward()
     assert first.grad.isfinite().all()
     assert not first.grad[~mask].any()
+
+
+def test_contrast_is_as_exact_under_mixed_precision():
+    first, second, mask = random(N, D).float(), random(N, D, seed=1).float(), torch.ones(N, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = contrast(first, second, mask, 0.07)
+    torch.testing.assert_close(mixed, contrast(first, second, mask, 0.07))
