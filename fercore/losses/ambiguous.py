@@ -6,9 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NOTHING = -1e30
-"""Stands for -inf in a sum of exponentials: an empty sum then has a gradient, 0, instead of NaN."""
-
 
 def positive_set(probabilities: Tensor, threshold: float) -> Tensor:
     """The likeliest classes up to and including the first at which their sum reaches T (LEAF, equations 6 to 8).
@@ -34,6 +31,6 @@ def ambiguous_consistency(scores: Tensor, positive: Tensor, margin: float = 0.0)
     :param margin: epsilon of equation 9. Equation 14 is printed for 0.
     :return: (N,); 0 where no class is negative.
     """
-    lowest_positive = -(-scores).masked_fill(~positive, NOTHING).logsumexp(1)  # equation 11
-    highest_negative = scores.masked_fill(positive, NOTHING).logsumexp(1)  # equation 12
+    lowest_positive = -(-scores).masked_fill(~positive, -torch.inf).logsumexp(1)  # equation 11
+    highest_negative = scores.masked_fill(positive, -torch.inf).logsumexp(1)  # equation 12
     return F.softplus(highest_negative - lowest_positive + margin)  # equations 10 and 13

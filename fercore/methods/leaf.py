@@ -58,7 +58,6 @@ class Leaf(SemiSupervised):
         """``consistency`` (equation 14), the mean over the unlabelled faces."""
         config, (weak, strong) = self.config, logits
         teaches, learns = (weak, strong) if config.reversed else (strong, weak)
-        teaches = teaches.detach()
         match config.consistency:
             case "ambiguous":
                 positive = positive_set(teaches.softmax(1), config.threshold)
