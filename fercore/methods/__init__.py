@@ -9,13 +9,20 @@ import torch
 from torch import nn
 
 from fercore.methods.ada_df import AdaDf
+from fercore.methods.adacm import AdaCm
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.methods.baseline import Baseline
 from fercore.methods.cb import Cb
 from fercore.methods.dmue import Dmue
 from fercore.methods.eac import Eac
+from fercore.methods.fixmatch import FixMatch
+from fercore.methods.flexmatch import FlexMatch
+from fercore.methods.leaf import Leaf
+from fercore.methods.mean_teacher import MeanTeacher
+from fercore.methods.pseudo_label import PseudoLabel
 from fercore.methods.rac_rsl import RacRsl
 from fercore.methods.scn import Scn
+from fercore.methods.uda import Uda
 
 METHODS: dict[str, type[Method]] = {
     "baseline": Baseline,
@@ -25,6 +32,13 @@ METHODS: dict[str, type[Method]] = {
     "scn": Scn,
     "dmue": Dmue,
     "ada_df": AdaDf,
+    "leaf": Leaf,
+    "pseudo_label": PseudoLabel,
+    "mean_teacher": MeanTeacher,
+    "uda": Uda,
+    "fixmatch": FixMatch,
+    "flexmatch": FlexMatch,
+    "adacm": AdaCm,
 }
 PRESETS = ("fast", "quick", "paper")
 

@@ -1,0 +1,166 @@
+"""What the semi-supervised methods share: labelled faces and all views of unlabelled ones in one pass."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.losses.attention import attention_maps
+from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.models import build_backbone
+from fercore.models.average import follow
+from fercore.models.experts import ExpertClassifier, Experts, check_experts
+
+
+@dataclass(frozen=True)
+class SemiConfig(NetworkConfig):
+    """Settings of every semi-supervised method.
+
+    lam: lambda, weight of what the unlabelled faces teach (LEAF, equation 1).
+    mu: unlabelled faces for each labelled one (FixMatch's mu, 7 there; 1 in LEAF's released code).
+    ramp: share of the training over which lambda rises from 0 (in a line); 0: it is there from the start.
+    ema: decay of the average of the weights that is deployed; 0: the last weights are. 0.999 in FixMatch's and LEAF's
+        released code, which train for far more steps than preset quick.
+    semantic, instance: whether experts work on the features (LEAF, section 4.1) and on the logits (section 4.2); any
+        method can have them (section 5.5.4).
+    expert, n, top_k, noise: see ``fercore.models.experts.Experts``; n = 4 is best on FERPlus, 2 on RAF-DB (Figure 6).
+        The paper gives no K; the released code's, 1, leaves the gate untrained.
+    """
+
+    lam: float = 1.0
+    mu: int = 1
+    ramp: float = 0.0
+    ema: float = 0.0
+    semantic: bool = False
+    instance: bool = False
+    expert: str = "residual"
+    n: int = 4
+    top_k: int = 2
+    noise: float = 1.0
+
+    @classmethod
+    def paper(cls, dataset: str = "raf-db") -> Self:
+        """The usual set-up; an average of the weights is deployed."""
+        return replace(super().paper(dataset), ema=0.999)
+
+    def __post_init__(self):
+        check_experts(self.expert, self.n, self.top_k, self.noise)
+        if not (self.lam >= 0 and self.mu >= 1 and 0 <= self.ramp <= 1 and 0 <= self.ema < 1):
+            raise ValueError("lam must be at least 0, mu at least 1, ramp in [0, 1] and ema in [0, 1)")
+
+
+class SemiSupervised(Method):
+    """Cross-entropy on the labelled faces, plus what a subclass makes of the unlabelled ones.
+
+    Labelled faces and views share a pass, so the norms see what they will see in use, and each step is one large piece
+    of work. Nothing is learnt through a pseudo-label: targets are always detached.
+
+    unlabelled_views: the augmentations of the unlabelled faces that the subclass asks for.
+    through_network: how many of them, from the first, the trained network sees (None: all).
+    """
+
+    config_class = SemiConfig
+    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"epochs": 20, "batch_size": 64, "lr": 5e-4, "schedule": "constant"}  # LEAF, section 5.2: all alike
+    }
+    unlabelled_views: ClassVar[tuple[str, ...]] = ("weak", "strong")
+    through_network: ClassVar[int | None] = None
+
+    def __init__(self, config: SemiConfig, classes: int):
+        super().__init__(config, classes)
+        self.needs = Needs(unlabelled=config.mu, unlabelled_views=self.unlabelled_views)
+        self.net = self._network(config.weights)
+        self.average: nn.Module | None = None
+        if config.ema:  # built anew and filled, see ``fercore.models.branches.copy_stages``
+            self.average = self._network(None)
+            self.average.load_state_dict(self.net.state_dict())
+            self.average.requires_grad_(False)
+
+    def _network(self, weights: str | None) -> ExpertClassifier:
+        config = self.config
+        backbone = build_backbone(config.backbone, weights, config.size)
+        of_kind = (config.expert, config.n, config.top_k, config.noise)
+        semantic = Experts(backbone.dim, *of_kind) if config.semantic else None
+        instance = Experts(self.classes, *of_kind) if config.instance else None
+        return ExpertClassifier(backbone, self.classes, semantic, instance)
+
+    @property
+    def judge(self) -> ExpertClassifier:
+        """The network that is deployed: the average, if there is one."""
+        return self.net if self.average is None else self.average
+
+    def train(self, mode: bool = True) -> Self:
+        """As ever, but the average always works as deployed: its norms do not look at the batch."""
+        super().train(mode)
+        if self.average is not None:
+            self.average.eval()
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C) logits of the network that is deployed."""
+        return self.judge(image)
+
+    def deployed(self) -> nn.Module:
+        """A copy of the network that is deployed."""
+        return copy.deepcopy(self.judge)
+
+    def after_step(self, clock: Clock) -> None:
+        """Let the average follow."""
+        if self.average is not None:
+            follow(self.average, self.net, self.config.ema, clock.step)
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """``cross_entropy`` of the labelled faces and the subclass's terms, times lambda (LEAF, equation 1)."""
+        views = batch.unlabelled.views[: self.through_network]
+        feature_map = self.net.backbone(torch.cat([batch.image, *views]))
+        seen = self.net.mix(self.net.pool(feature_map))
+        sizes = [len(batch.image), *map(len, views)]
+        label, (labelled, *unlabelled) = batch.label, seen["logits"].split(sizes)
+        _, *features = seen["features"].split(sizes)
+        self.watch(labelled.detach(), label)
+        total = F.cross_entropy(labelled, label, ignore_index=UNLABELLED, reduction="sum")
+        terms = self.unlabelled_terms(unlabelled, features, batch.unlabelled)
+        ramp = 1.0 if self.config.ramp == 0 else min(1.0, clock.progress / self.config.ramp)
+        lam = self.config.lam * ramp
+        return {
+            "cross_entropy": total / (label != UNLABELLED).sum().clamp(min=1),
+            **{name: lam * term for name, term in terms.items()},
+        }
+
+    def watch(self, logits: Tensor, label: Tensor) -> None:
+        """Called with what the network says of the labelled faces, (B, C) and (B,); nothing by default."""
+
+    def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
+        """What the unlabelled faces teach: named scalars.
+
+        :param logits, features: (U, C) and (U, d) of each view that the network saw.
+        """
+        raise NotImplementedError
+
+    def explain(self, batch: Batch) -> dict[str, Tensor]:
+        """What the deployed network makes of the labelled faces.
+
+        probabilities: (B, C). confidence: (B,), that of the likeliest class. features: (B, d), what the linear layer
+        sees. gate_semantic, gate_instance: (B, n), the experts' weights. cams: (B, C, h, w), where there are no experts
+        on features, for which a map of them means nothing.
+        """
+        feature_map = self.judge.backbone(batch.image)
+        seen = self.judge.mix(self.judge.pool(feature_map))
+        probabilities = seen.pop("logits").softmax(1)
+        shown = {"probabilities": probabilities, "confidence": probabilities.amax(1), **seen}
+        if self.judge.semantic is None:
+            shown["cams"] = attention_maps(feature_map, self.judge.head.weight)
+        return shown
+
+
+def check_share(**values: float) -> None:
+    """Raises ValueError naming the value that does not lie in [0, 1]."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], not be {value}")

@@ -1,0 +1,249 @@
+"""The semi-supervised methods: what they share, and what each makes of the unlabelled faces."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fercore.checkpoints import load_method
+from fercore.datasets import UNLABELLED, Loader, apply_condition
+from fercore.losses.pseudo import LABELLED
+from fercore.methods import METHODS, Clock, build, deploy
+from fercore.methods.semi import SemiSupervised
+from fercore.step import Step
+from fercore.training import TrainConfig, fit, predict
+from tests.faces import toy_dataset
+from tests.methods.test_every_method import map_tensors
+
+LATE = Clock(9, 2, 10, 3)
+SEMI = [name for name, kind in METHODS.items() if issubclass(kind, SemiSupervised)]
+every_semi = pytest.mark.parametrize("name", SEMI)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return toy_dataset(n=160, size=32).where("train")
+
+
+def make(name, faces=None, **settings):
+    method = build(name, preset="fast", size=32, **settings)
+    if faces is not None:
+        method.before_training(faces)
+    return method
+
+
+def first_batch(method, faces, n=14):
+    return next(Loader(faces, method.needs, n).epoch(0, 3))
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@every_semi
+def test_labelled_faces_and_all_views_take_one_pass(name, faces):
+    method = make(name, faces, mu=2)
+    batch = first_batch(method, faces)
+    seen = []
+    method.net.backbone.register_forward_hook(lambda module, given, result: seen.append(len(given[0])))
+    method.losses(batch, LATE)
+    through = len(batch.unlabelled.views[: method.through_network])
+    assert seen == [14 + 28 * through]
+
+
+@every_semi
+def test_unlabelled_faces_teach_without_their_labels(name, faces):
+    settings = {} if name in ("leaf", "mean_teacher") else {"start" if name == "adacm" else "tau": 0.0}
+    method = make(name, faces, **settings).eval()
+    other = copy.deepcopy(method)
+    batch = first_batch(method, faces)
+    assert (batch.unlabelled.label == UNLABELLED).all()  # although all labels are known
+    terms = method.losses(batch, LATE)
+    told = replace(batch, unlabelled=replace(batch.unlabelled, label=torch.zeros_like(batch.unlabelled.label)))
+    assert other.losses(told, LATE) == terms
+    hidden = replace(batch, label=torch.full_like(batch.label, UNLABELLED))
+    unlabelled = make(name, faces, **settings).eval().losses(hidden, LATE)
+    sum(unlabelled.values()).backward()
+    assert sum(unlabelled.values()) > 0
+    assert all(unlabelled[key] == terms[key] for key in terms if key != "cross_entropy")
+
+
+@every_semi
+def test_it_trains_where_labels_are_scarce_and_is_loaded_again(name, faces, tmp_path):
+    scarce = apply_condition(faces, "labels:14", 0)
+    method = make(name, ema=0.9)
+    history = fit(method, scarce, TrainConfig(epochs=1, batch_size=14), out=tmp_path)
+    assert history[0]["losses"]["cross_entropy"] > 0
+    loaded = load_method(tmp_path)
+    assert torch.equal(predict(loaded, faces), predict(method, faces))
+    assert torch.equal(predict(deploy(loaded), faces), predict(method, faces))
+
+
+@every_semi
+def test_lambda_rises_over_the_ramp(name, faces):
+    settings = {} if name in ("leaf", "mean_teacher") else {"start" if name == "adacm" else "tau": 0.0}
+    method = make(name, ramp=0.5, **settings).eval()
+    batch = first_batch(method, faces)
+    start, middle, half, end = (method.losses(batch, Clock(step, 0, 100, 1)) for step in (0, 25, 50, 99))
+    for key in start:
+        if key == "cross_entropy":
+            assert start[key] == end[key]
+        else:
+            assert start[key] == 0
+            assert (2 * middle[key]).item() == pytest.approx(half[key].item(), rel=1e-5)
+            assert half[key] == end[key]
+
+
+def test_the_average_is_deployed_and_never_trained(faces):
+    method = make("fixmatch", ema=0.5).train()
+    assert not method.average.training
+    batch = first_batch(method, faces)
+    step = Step(method, TrainConfig(batch_size=14, lr=1e-2, warmup=0, amp="no"))
+    optimised = {id(p) for group in step.optimiser.param_groups for p in group["params"]}
+    assert not optimised & {id(p) for p in method.average.parameters()}
+    weights = []
+    for number in range(2):
+        step(batch, Clock(number, 0, 10, 1))
+        weights.append(method.net.head.weight.detach().clone())
+    torch.testing.assert_close(method.average.head.weight, (weights[0] + weights[1]) / 2)
+    method.eval()
+    with torch.no_grad():
+        assert torch.equal(method(batch.image), method.average(batch.image))
+        assert torch.equal(deploy(method)(batch.image), method(batch.image))
+        assert not torch.equal(method(batch.image), method.net(batch.image))
+
+
+def test_the_teacher_judges_another_view(faces):
+    method = make("mean_teacher").eval()
+    batch = first_batch(method, faces)
+    with torch.no_grad():
+        method.average.head.bias += 1 - torch.arange(7) / 3
+        student, teacher = method.net(batch.unlabelled.views[0]), method(batch.unlabelled.views[1])
+        expected = 50 * F.mse_loss(student.softmax(1), teacher.softmax(1))
+        assert method.losses(batch, LATE)["consistency"].item() == pytest.approx(expected.item(), rel=1e-4)
+    with pytest.raises(ValueError, match="ema must be above 0"):
+        make("mean_teacher", ema=0.0)
+
+
+def test_fixmatch_learns_from_confident_weak_views_only():
+    weak, strong = (4 * random(20, 7)).requires_grad_(), random(20, 7, seed=1).requires_grad_()
+    term = make("fixmatch", tau=0.8).unlabelled_terms([weak, strong], [], None)["pseudo_label"]
+    p = weak.softmax(1)
+    sure = [i for i in range(20) if p[i].max() >= 0.8]
+    assert 0 < len(sure) < 20
+    expected = sum(F.cross_entropy(strong[i], p[i].argmax()) for i in sure) / 20
+    torch.testing.assert_close(term, expected)
+    term.backward()
+    assert weak.grad is None
+    assert strong.grad.any(1).nonzero().flatten().tolist() == sure
+
+
+def test_pseudo_label_and_uda_by_hand():
+    weak, strong = (4 * random(20, 7)).requires_grad_(), random(20, 7, seed=1)
+    p = weak.detach().softmax(1)
+    sure = [i for i in range(20) if p[i].max() >= 0.8]
+    found = make("pseudo_label", tau=0.8).unlabelled_terms([weak], [], None)["pseudo_label"]
+    torch.testing.assert_close(found, sum(-p[i].max().log() for i in sure) / 20)
+    found = make("uda").unlabelled_terms([weak, strong], [], None)["consistency"]
+    log_q, expected = strong.log_softmax(1), 0
+    for i in sure:
+        sharp = p[i] ** 2.5 / (p[i] ** 2.5).sum()  # T = 0.4
+        expected += (sharp * (sharp.log() - log_q[i])).sum() / 20
+    torch.testing.assert_close(found, expected)
+    assert not found.requires_grad
+
+
+def test_flexmatch_remembers_faces_and_lowers_thresholds(faces):
+    scarce = apply_condition(faces, "labels:14", 0)
+    method = make("flexmatch", scarce, tau=0.9)
+    assert torch.equal(method.assigned == LABELLED, scarce.label != UNLABELLED)
+    p = torch.full((4, 7), 0.01)
+    p[0, 2] = p[1, 2] = p[2, 5] = 0.94
+    p[3, 5] = 0.6
+    rows = (scarce.label == UNLABELLED).nonzero().flatten()[:4]
+    batch = replace(first_batch(method, scarce), index=rows)
+    method.thresholds(p, batch)
+    assert method.assigned[rows].tolist() == [2, 2, 5, UNLABELLED]
+    without = make("flexmatch", scarce, tau=0.9, warm_up=False)
+    found = without.thresholds(p, batch)
+    assert found.tolist() == pytest.approx([0, 0, 0.9, 0, 0, 0.9 * 0.5 / 1.5, 0])
+    p[0, 2], p[0, 1] = 0.5, 0.44  # no longer sure: the last sure word counts
+    without.thresholds(p, batch)
+    assert without.assigned[rows[0]] == 2
+    assert (make("flexmatch", faces).assigned == UNLABELLED).all()  # every label known: all faces are served
+
+
+def test_adacm_learns_margins_from_recognised_faces_and_contrasts_the_others():
+    method = make("adacm")
+    logits = torch.eye(7)[[0, 0, 1, 2, 3]] * 5
+    label = torch.tensor([0, 0, 1, 6, UNLABELLED])  # the fourth is mistaken, the fifth unknown
+    method.watch(logits, label)
+    assert method.counts.tolist() == [2, 1, 0, 0, 0, 0, 0]
+    method.before_epoch(Clock(10, 1, 20, 2))
+    confidence = logits.softmax(1).amax(1)[0].item()
+    learnt = 0.97 / (1 + 1 / 2.718281828) * confidence
+    assert method.margins.tolist() == pytest.approx([learnt] * 2 + [0.8] * 5, rel=1e-5)
+    assert not method.counts.any()
+    assert make("adacm", floor=0.8).margins.tolist() == pytest.approx([0.8] * 7)
+
+    first, strong, features = torch.eye(7) * 9, random(7, 7), [random(7, 5), random(7, 5, seed=1)]
+    terms = method.unlabelled_terms([first, first, strong], features, None)
+    assert terms["contrast"] == 0  # all are confident
+    torch.testing.assert_close(terms["pseudo_label"], F.cross_entropy(strong, torch.arange(7)))
+    terms = method.unlabelled_terms([first, -first, strong], features, None)  # the two views disagree
+    assert terms["pseudo_label"] == 0
+    assert terms["contrast"] > 0
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "flexmatch"])
+def test_experts_plug_in(name, faces):
+    method = make(name, faces, semantic=True, instance=True, tau=0.0).train()
+    batch = first_batch(method, faces)
+    torch.manual_seed(0)
+    sum(method.losses(batch, LATE).values()).backward()
+    for level in (method.net.semantic, method.net.instance):
+        assert [key for key, p in level.named_parameters() if not p.grad.any()] == []
+    shown = method.eval().explain(batch)
+    assert {"gate_semantic", "gate_instance"} <= set(shown)
+    assert "cams" not in shown
+
+
+OPTIONS = {
+    "leaf, averaged": ("leaf", {"ema": 0.9}),
+    "leaf, as released": ("leaf", {"reversed": True, "n": 8, "top_k": 1}),
+    "leaf, probabilities": ("leaf", {"scale": "softmax", "margin": 0.1, "n": 2}),
+    "leaf, cross-entropy": ("leaf", {"consistency": "cross_entropy", "expert": "linear"}),
+    "flexmatch with experts": ("flexmatch", {"semantic": True, "instance": True, "ema": 0.9}),
+    "adacm with experts": ("adacm", {"semantic": True, "ema": 0.9}),
+}
+
+
+@pytest.mark.parametrize(("name", "settings"), OPTIONS.values(), ids=OPTIONS)
+def test_options_too_run_on_a_fake_gpu(name, settings, faces):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    real = first_batch(make(name), faces)
+    with FakeTensorMode() as mode, torch.device("cuda"):
+        method = make(name, **settings)
+        for key in method.memory:
+            setattr(method, key, torch.full((len(faces),), UNLABELLED))
+        batch = map_tensors(real, lambda t: mode.from_tensor(t).to("cuda"))
+        terms = method.losses(batch, LATE)
+        assert all(term.device.type == "cuda" and term.shape == () for term in terms.values())
+        method.after_step(LATE)
+
+
+def test_impossible_settings_are_named():
+    for name, settings, message in (
+        ("fixmatch", {"tau": 1.2}, "tau must lie in"),
+        ("pseudo_label", {"tau": -0.1}, "tau must lie in"),
+        ("uda", {"temperature": 0.0}, "temperature must be above 0"),
+        ("adacm", {"start": 2.0}, "start must lie in"),
+        ("adacm", {"gamma": 0.5}, "gamma must be at least 1"),
+        ("flexmatch", {"mu": 0}, "mu at least 1"),
+        ("flexmatch", {"ema": 1.0}, r"ema in \[0, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(name, **settings)
