@@ -22,7 +22,7 @@ def test_confusion_against_one_vote_at_a_time():
         votes[i] = rng.multinomial(10, 0.3 / 8 + 0.7 * np.eye(8)[i % 8])
     counts = np.zeros((8, 8))
     for row in votes:
-        if row.max() < 6:
+        if row.max() < 5:
             continue
         ballots = [emotion for emotion in range(8) for _ in range(row[emotion])]
         for i, ballot in enumerate(ballots):
