@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
@@ -133,7 +134,7 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
         )
     facts, kept = facts.filter(pa.array(readable)), source.rows[readable].reset_index(drop=True)
     write_atomically(result / "faces.parquet", lambda file: _write_faces(source, chunks, file))
-    rows = kept.assign(**facts.drop_columns(["row", "problem"]).to_pandas())
+    rows = kept.assign(**facts.drop_columns(["row", "problem", "mean", "square"]).to_pandas())
     groups = duplicate_groups(rows["hash"].to_numpy())
     repeated = _repeated(rows, groups)
     without_face = rows.loc[rows["crop"] == CENTRE, ["name", "path"]]
@@ -151,6 +152,7 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
         "unreadable": len(problems),
         "no_face": len(without_face),
         "duplicates": {"groups": len(groups), "across_splits": across},
+        **_pixels(facts),
         "options": asdict(options),
     }
     write_report(result, summary, rows, repeated, problems, source.notes)
@@ -186,6 +188,13 @@ def _faces(source: Source, known: pa.Table, facts: pa.Table) -> pa.Table:
     taken = known.take(rows)
     columns |= {name: taken[name] for name in taken.column_names}
     return pa.table({**columns, "crop": facts["crop"]})
+
+
+def _pixels(facts: pa.Table) -> dict[str, list[float]]:
+    """Mean and standard deviation of red, green and blue in [0, 1], every image counting alike."""
+    mean, square = (pc.list_flatten(facts[name]).to_numpy().reshape(-1, 3).mean(axis=0) for name in ("mean", "square"))
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return {"mean": mean.round(6).tolist(), "std": deviation.round(6).tolist()}
 
 
 def _counts(label: pd.Series) -> dict[str, int]:

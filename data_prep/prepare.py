@@ -1,6 +1,6 @@
 """One function a dataset, for notebooks and the command line: read the owner's files, write the one format.
 
-Each returns what ``OUT/summary.json`` holds (faces, splits, left_out, unreadable, no_face, duplicates, options) and
+Each returns what ``OUT/summary.json`` holds (counts, what was left out, duplicates, mean and deviation, options) and
 raises ValueError or OSError with one sentence that says what to mend. The source is never written to; ``OUT`` appears
 when it is complete; a stopped run goes on when it is repeated. What is heavy to import is imported inside.
 """

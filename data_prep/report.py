@@ -91,7 +91,7 @@ def write_report(
 ) -> None:
     """Write both reports and the contact sheet into a finished dataset's folder.
 
-    :param rows: of each face name, path, label, split, subject if known, and mean, square, height and width.
+    :param rows: of each face name, path, label, split, subject if known, and crop, height and width.
     :param repeated: pictures that are there more than once: group, name, path, split, label.
     :param problems: unreadable files: name, problem.
     """
@@ -100,7 +100,7 @@ def write_report(
     report.heading("Some faces of each class")
     contact_sheet(folder, rows)
     report.picture(folder / SHEET, "Up to ten faces of each class, spread over the training set")
-    _pixels(report, rows)
+    _pixels(report, summary, rows)
     _duplicates(report, repeated)
     report.heading("Unreadable files")
     report.lines([f"{len(problems):,} left out; all are in unreadable.csv." if len(problems) else "None."])
@@ -133,20 +133,18 @@ def _counts(report: Report, summary: dict[str, Any], rows: pd.DataFrame, notes: 
     report.lines([*sentences, *notes])
 
 
-def _pixels(report: Report, rows: pd.DataFrame) -> None:
+def _pixels(report: Report, summary: dict[str, Any], rows: pd.DataFrame) -> None:
     report.heading("Images")
     area = (rows["height"] * rows["width"]).to_numpy()
     small, large = rows.iloc[int(area.argmin())], rows.iloc[int(area.argmax())]
-    mean = np.stack(rows["mean"]).mean(axis=0)
-    deviation = np.sqrt(np.maximum(np.stack(rows["square"]).mean(axis=0) - mean**2, 0))
     report.lines(
         [
             *(
                 f"{word} as published: {row['width']} x {row['height']} pixels ({row['name']})."
                 for word, row in (("Smallest", small), ("Largest", large))
             ),
-            f"Mean of red, green, blue: {', '.join(f'{value:.4f}' for value in mean)}.",
-            f"Standard deviation: {', '.join(f'{value:.4f}' for value in deviation)}; every image counts alike.",
+            f"Mean of red, green, blue: {', '.join(f'{value:.4f}' for value in summary['mean'])}.",
+            f"Standard deviation: {', '.join(f'{value:.4f}' for value in summary['std'])}; every image counts alike.",
         ]
     )
 
