@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep.options import Options
 from fercore.datasets.blendfer.geometry import EYES
-from fercore.photos import find_faces
+from fercore.photos import find_faces, frame_like_blendfer
 from fercore.photos.warp import similarity
 
 Frame = tuple[np.ndarray, np.ndarray]
@@ -27,8 +27,8 @@ def choose_frame(
 ) -> tuple[Frame | None, str]:
     """What to cut out of an image (H, W, 3) uint8, and why so; None to leave the image as it is.
 
-    With alignment: by the owner's eyes (2, 2), else by those of the largest face found, else the centre. Without: by
-    the owner's box (x, y, width, height), else nothing is cut.
+    With alignment: by the owner's eyes (2, 2), else as photographs are framed, if a face is found, else the centre.
+    Without: by the owner's box (x, y, width, height), else nothing is cut.
     """
     if not options.align:
         if box is None or not np.isfinite(box).all() or min(box[2:]) <= 0:
@@ -37,7 +37,7 @@ def choose_frame(
     if eyes is not None and np.isfinite(eyes).all() and np.ptp(eyes, axis=0).max() >= 1:
         return eye_frame(eyes, options.size, options.margin), OWNER_EYES
     if faces := find_faces(image)[:1]:
-        return eye_frame(faces[0].eyes, options.size, options.margin), FOUND
+        return frame_like_blendfer(faces[0], options.size, options.margin), FOUND
     height, width = image.shape[:2]
     side = min(height, width)
     return box_frame(((width - side) / 2, (height - side) / 2, side, side), options.size), CENTRE

@@ -17,9 +17,17 @@ EYE_DISTANCE, MOUTH_DISTANCE = EYES[1][0] - EYES[0][0], MOUTH[1] - EYES[0][1]
 def crop_like_blendfer(image: np.ndarray, face: Face, size: int = CROP_SIZE) -> np.ndarray:
     """(H, W, 3) uint8 photograph -> (size, size, 3) uint8 crop, framed as the renderer frames its heads.
 
+    Raises ValueError if the eyes lie in the same place.
+    """
+    return warp(image, *frame_like_blendfer(face, size), size)
+
+
+def frame_like_blendfer(face: Face, size: int, margin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """What such a crop shows: its place p is the photograph's ``p @ turn.T + origin``; turn (2, 2), origin (2,).
+
     The eyes are level; the middle between eyes and mouth lies where BlendFER has it; and the scale is the mean of what
     the distance of the eyes and that from eyes to mouth ask for, so that a long face is neither cut nor blown up.
-    Raises ValueError if the eyes lie in the same place.
+    margin: the crop is ``1 + margin`` times as wide.
     """
     middle = face.eyes.mean(0)
     across, down = face.eyes[1] - face.eyes[0], face.mouth - middle
@@ -28,4 +36,5 @@ def crop_like_blendfer(image: np.ndarray, face: Face, size: int = CROP_SIZE) -> 
     level = across / max(np.linalg.norm(across), 1e-9) * side * EYE_DISTANCE / 2
     lowered = np.array([-level[1], level[0]]) * MOUTH_DISTANCE / EYE_DISTANCE
     centre = (middle + face.mouth) / 2 - lowered
-    return warp(image, *similarity(np.asarray(EYES) * size, np.stack([centre - level, centre + level])), size)
+    places = 0.5 + (np.asarray(EYES) - 0.5) / (1 + margin)
+    return similarity(places * size, np.stack([centre - level, centre + level]))

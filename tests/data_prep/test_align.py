@@ -37,7 +37,7 @@ def test_a_portrait_is_found_and_cropped():
     frame, why = choose_frame(photo, ALIGN, np.full((2, 2), np.nan))
     assert why == FOUND
     eyes = landmarks_in(frame, ASTRONAUT_EYES - 0.5) + 0.5
-    np.testing.assert_allclose(eyes, np.array(EYES) * 112, atol=3)
+    np.testing.assert_allclose(eyes, np.array(EYES) * 112, atol=8)  # the mouth has a say, too
     crop = warp(photo, *frame, 112)
     assert (crop == crop_like_blendfer(photo, find_faces(photo)[0], 112)).all()
 
