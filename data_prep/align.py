@@ -8,9 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_prep.options import Options
-from fercore.datasets.blendfer.geometry import EYES
-from fercore.photos import find_faces, frame_like_blendfer
-from fercore.photos.warp import similarity
+from fercore.photos import eye_frame, find_faces, frame_like_blendfer
 
 Frame = tuple[np.ndarray, np.ndarray]
 OWNER_EYES, FOUND, CENTRE, BOX, AS_PUBLISHED = (
@@ -41,12 +39,6 @@ def choose_frame(
     height, width = image.shape[:2]
     side = min(height, width)
     return box_frame(((width - side) / 2, (height - side) / 2, side, side), options.size), CENTRE
-
-
-def eye_frame(eyes: np.ndarray, size: int, margin: float = 0.0) -> Frame:
-    """The similarity that brings both eyes to where BlendFER has them, in a crop ``1 + margin`` times as wide."""
-    places = 0.5 + (np.array(EYES) - 0.5) / (1 + margin)
-    return similarity(places * size, eyes)
 
 
 def box_frame(box: np.ndarray | tuple, size: int, margin: float = 0.0) -> Frame:

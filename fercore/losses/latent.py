@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED
+from fercore.losses.labelled import labelled_cross_entropy
 
 
 def auxiliary_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -45,10 +46,7 @@ def latent_distribution(logits: Tensor, label: Tensor, temperature: float = 1.0)
 
 def averaged_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """LD-A: every branch learns every class from every face (DMUE, section 4.7). logits: (C, N, C). -> ()."""
-    each = F.cross_entropy(
-        logits.float().flatten(0, 1), label.repeat(len(logits)), ignore_index=UNLABELLED, reduction="sum"
-    )
-    return each / (len(logits) * (label != UNLABELLED).sum().clamp(min=1))
+    return labelled_cross_entropy(logits.float().flatten(0, 1), label.repeat(len(logits)))
 
 
 def averaged_distribution(logits: Tensor, label: Tensor, temperature: float = 1.0) -> Tensor:

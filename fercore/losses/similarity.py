@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED
+from fercore.losses.labelled import labelled_cross_entropy
 
 
 def relations(features: Tensor) -> Tensor:
@@ -46,5 +47,4 @@ def similarity_vector(features: Tensor, label: Tensor, classes: int) -> Tensor:
 
 def weighted_cross_entropy(logits: Tensor, confidence: Tensor, label: Tensor) -> Tensor:
     """Cross-entropy of logits times each face's confidence (DMUE, equation 9). (N, C), (N,), (N,) -> ()."""
-    total = F.cross_entropy(logits.float() * confidence[:, None], label, ignore_index=UNLABELLED, reduction="sum")
-    return total / (label != UNLABELLED).sum().clamp(min=1)
+    return labelled_cross_entropy(logits.float() * confidence[:, None], label)

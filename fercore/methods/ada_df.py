@@ -17,6 +17,7 @@ from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
+from fercore.losses.labelled import labelled_cross_entropy
 from fercore.losses.ramps import ramps
 from fercore.losses.rank import rank_regularisation
 from fercore.methods.base import Clock, Method, NetworkConfig
@@ -180,11 +181,9 @@ class AdaDf(Method):
         if not config.second_pass:
             self._remember(seen["auxiliary"], label)
         rising, falling = ramps(clock.progress, config.beta)
-        known = (label != UNLABELLED).sum().clamp(min=1)
-        cross_entropy = F.cross_entropy(seen["auxiliary"], label, ignore_index=UNLABELLED, reduction="sum") / known
         divergence = kl_to_prediction(target.detach() if config.detach else target, seen["target"], label)
         return {
-            "cross_entropy": falling * cross_entropy,
+            "cross_entropy": falling * labelled_cross_entropy(seen["auxiliary"], label),
             "divergence": rising * divergence,
             "rank": rank_regularisation(seen["weight"], config.high, config.margin),
         }

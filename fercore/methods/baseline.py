@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.datasets.batch import Batch
 from fercore.datasets.views import AUGMENTATIONS
 from fercore.losses.attention import attention_maps
+from fercore.losses.labelled import labelled_cross_entropy
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
 
@@ -47,12 +47,7 @@ class Baseline(Method):
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """``{"cross_entropy": ()}``: mean of -log p(label | face) over the faces whose label is known."""
-        logits = self.net(batch.image)
-        total = F.cross_entropy(
-            logits, batch.label, ignore_index=UNLABELLED, label_smoothing=self.config.smoothing, reduction="sum"
-        )
-        # A batch may hold no label at all (condition labels:k); its mean would be 0/0.
-        return {"cross_entropy": total / (batch.label != UNLABELLED).sum().clamp(min=1)}
+        return {"cross_entropy": labelled_cross_entropy(self.net(batch.image), batch.label, self.config.smoothing)}
 
     def explain(self, batch: Batch) -> dict[str, Tensor]:
         """The class activation maps.

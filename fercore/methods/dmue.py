@@ -152,5 +152,5 @@ class Dmue(Method):
             "confidence": self.confidence(target, label),
             "relations": relations(target),
             "relations_auxiliary": relations(features).transpose(0, 1),
-            "cams": attention_maps(feature_map, self.net.head.weight).float(),
+            "cams": attention_maps(feature_map, self.net.head.weight),
         }

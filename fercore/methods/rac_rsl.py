@@ -17,6 +17,7 @@ from torch import Tensor
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.losses.attention import attention_consistency, attention_maps
+from fercore.losses.ramps import rise
 from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
@@ -120,8 +121,8 @@ class RacRsl(Method):
         known = (batch.label != UNLABELLED).sum().clamp(min=1)
         weight = self.net.head.weight if config.head_gradient else self.net.head.weight.detach()
         consistency = self.consistency(attention_maps(feature_map, weight)).mean()
-        ramp = 1.0 if config.ramp == 0 else min(1.0, clock.progress / config.ramp)
-        return {"cross_entropy": each.sum() / known, "consistency": config.lam * ramp * consistency}
+        lam = config.lam * rise(clock.progress, config.ramp)
+        return {"cross_entropy": each.sum() / known, "consistency": lam * consistency}
 
     def consistency(self, maps: Tensor) -> Tensor:
         """How much the maps (2 N, L, h, w) of N faces and of the N transformed ones differ: (N,), smaller is better."""
@@ -137,7 +138,7 @@ class RacRsl(Method):
         targets: (B, L), the smoothed labels.
         """
         feature_map = self.net.backbone(torch.cat([batch.image, self.transform.image(batch.image)]))
-        maps = attention_maps(feature_map, self.net.head.weight).float()
+        maps = attention_maps(feature_map, self.net.head.weight)
         face, other = maps.chunk(2)
         return {
             "probabilities": self.net.classify(feature_map[: len(batch.image)]).softmax(1),

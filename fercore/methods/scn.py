@@ -97,5 +97,5 @@ class Scn(Method):
             "probabilities": logits.softmax(1),
             "confidence": importance,
             "labels": self.current_label(batch),
-            "cams": attention_maps(feature_map, self.net.head.weight).float(),
+            "cams": attention_maps(feature_map, self.net.head.weight),
         }

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.datasets.batch import Batch
 from fercore.losses.attention import attention_maps
+from fercore.losses.labelled import labelled_cross_entropy
+from fercore.losses.ramps import rise
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import build_backbone
 from fercore.models.average import follow
@@ -124,12 +125,10 @@ class SemiSupervised(Method):
         label, (labelled, *unlabelled) = batch.label, seen["logits"].split(sizes)
         _, *features = seen["features"].split(sizes)
         self.watch(labelled.detach(), label)
-        total = F.cross_entropy(labelled, label, ignore_index=UNLABELLED, reduction="sum")
         terms = self.unlabelled_terms(unlabelled, features, batch.unlabelled)
-        ramp = 1.0 if self.config.ramp == 0 else min(1.0, clock.progress / self.config.ramp)
-        lam = self.config.lam * ramp
+        lam = self.config.lam * rise(clock.progress, self.config.ramp)
         return {
-            "cross_entropy": total / (label != UNLABELLED).sum().clamp(min=1),
+            "cross_entropy": labelled_cross_entropy(labelled, label),
             **{name: lam * term for name, term in terms.items()},
         }
 

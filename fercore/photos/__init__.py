@@ -1,6 +1,6 @@
 """Real photographs: find the faces, crop them as BlendFER's, ask a method, measure it."""
 
-from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, frame_like_blendfer
+from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, eye_frame, frame_like_blendfer
 from fercore.photos.evaluate import evaluate_photos
 from fercore.photos.faces import Face, find_faces
 from fercore.photos.predict import classify_crops, predict_photos
@@ -11,6 +11,7 @@ __all__ = [
     "classify_crops",
     "crop_like_blendfer",
     "evaluate_photos",
+    "eye_frame",
     "find_faces",
     "frame_like_blendfer",
     "predict_photos",

@@ -36,5 +36,10 @@ def frame_like_blendfer(face: Face, size: int, margin: float = 0.0) -> tuple[np.
     level = across / max(np.linalg.norm(across), 1e-9) * side * EYE_DISTANCE / 2
     lowered = np.array([-level[1], level[0]]) * MOUTH_DISTANCE / EYE_DISTANCE
     centre = (middle + face.mouth) / 2 - lowered
+    return eye_frame(np.stack([centre - level, centre + level]), size, margin)
+
+
+def eye_frame(eyes: np.ndarray, size: int, margin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The frame that brings both eyes (2, 2) to where BlendFER has them, in a crop ``1 + margin`` times as wide."""
     places = 0.5 + (np.asarray(EYES) - 0.5) / (1 + margin)
-    return similarity(places * size, np.stack([centre - level, centre + level]))
+    return similarity(places * size, eyes)
