@@ -55,15 +55,14 @@ def train(
     :param results: also add a row to this CSV file.
     """
     from fercore.environment import is_first_process
-    from fercore.experiment import Experiment, result_row, run_experiment
-    from fercore.results import append_row
+    from fercore.experiment import Experiment, record, run_experiment
 
     changes = _settings(backbone, weights, size, settings)
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
     experiment = Experiment(method, condition, preset, seed, classes, data, changes, training, variant)
     result = run_experiment(experiment, out or experiment.folder, resume)
     if results is not None and is_first_process():
-        append_row(results, result_row(result))
+        record(result, results)
     return result
 
 

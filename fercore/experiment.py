@@ -16,8 +16,9 @@ from fercore.checkpoints import MODEL, STATE
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.environment import commit, device_name, is_first_process
 from fercore.files import write_json
+from fercore.insight import insight
 from fercore.methods import build, method_class
-from fercore.results import COLUMNS
+from fercore.results import COLUMNS, KEY, append_insights, append_row
 from fercore.training import TrainConfig, evaluate, fit
 
 CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
@@ -84,7 +85,8 @@ def run_experiment(
 
     :param faces: the opened data, if it is at hand already.
     :param on: the split that is measured: test to report, val to choose settings.
-    :return: the figures on that split, with ``params``, ``out`` and the settings that identify the run.
+    :return: the figures on that split, with ``params``, ``out``, the settings that identify the run, and ``insight``
+        into the training labels where some were flipped.
     """
     start = time.monotonic()
     code = commit()  # before anybody edits it
@@ -119,6 +121,7 @@ def run_experiment(
     result = {
         **experiment.key,
         **figures,
+        "insight": insight(method, train),
         "train_seconds": round(trained, 2),
         "params": sum(parameter.numel() for parameter in method.parameters()),
         "out": str(out),
@@ -129,9 +132,11 @@ def run_experiment(
     return result
 
 
-def result_row(result: dict[str, Any]) -> dict[str, Any]:
-    """A result as a row of the results file."""
+def record(result: dict[str, Any], file: Path) -> None:
+    """Add a result as a row to ``file``, and its insights to the file beside it."""
+    code = commit()
     row = {name: result[name] for name in COLUMNS if name in result}
     row |= {f"recall_{name}": value for name, value in result["recall"].items()}
-    row |= {"commit": commit(), "torch": torch.__version__, "device": device_name()}
-    return row | {"date": datetime.now(UTC).strftime("%Y-%m-%d")}
+    row |= {"commit": code, "torch": torch.__version__, "device": device_name()}
+    append_insights(file, {name: result[name] for name in KEY}, result["insight"], code)
+    append_row(file, row | {"date": datetime.now(UTC).strftime("%Y-%m-%d")})

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from fercore.environment import commit
-from fercore.experiment import RESULT, Experiment, open_data, result_row, run_experiment
+from fercore.experiment import RESULT, Experiment, open_data, record, run_experiment
 from fercore.progress import duration
-from fercore.results import append_row, has_row, read_results
+from fercore.results import has_row, read_results
 
 
 def plan(base: Experiment, methods: list[str], conditions: list[str], seeds: list[int]) -> list[Experiment]:
@@ -42,7 +42,7 @@ def run_matrix(experiments: list[Experiment], results: Path, on: str = "test") -
         folder = experiment.folder
         was_cut_off = not (folder / RESULT).exists()  # a finished one may be older code's: train it again
         result = run_experiment(experiment, folder, resume=was_cut_off, faces=faces, on=on)
-        append_row(results, result_row(result))
+        record(result, results)
         left = (time.monotonic() - start) / number * (len(missing) - number)
         name = "-".join(str(value) for value in experiment.key.values() if value != "")
         print(

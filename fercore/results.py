@@ -30,6 +30,8 @@ COLUMNS = (
     "device",
     "date",
 )
+INSIGHT_COLUMNS = (*KEY, "name", "value", "commit")
+"""Of the file beside it, which tells what the methods made of their noisy training labels (``fercore.insight``)."""
 LOCK_PATIENCE = 20.0
 
 
@@ -64,21 +66,40 @@ def append_row(file: str | Path, row: dict[str, Any]) -> None:
 
     Raises ValueError for an unknown column.
     """
-    file = Path(file)
     unknown = set(row) - set(COLUMNS)
     if unknown:
         raise ValueError(f"results have no column {', '.join(sorted(unknown))}")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = Path(file)
     with _lock(file):
-        new = pd.DataFrame([row], columns=list(COLUMNS))
-        old = read_results(file)
-        table = new if old.empty else pd.concat([old, new], ignore_index=True)
-        write_atomically(file, lambda temporary: table.to_csv(temporary, index=False, float_format="%.6g"))
+        _append(file, pd.DataFrame([row], columns=list(COLUMNS)), read_results(file))
+
+
+def insights_file(results: str | Path) -> Path:
+    """``runs.csv`` has its insights in ``runs_insights.csv``."""
+    results = Path(results)
+    return results.with_name(f"{results.stem}_insights.csv")
+
+
+def append_insights(results: str | Path, key: dict[str, Any], insights: dict[str, float], commit: str) -> None:
+    """Add what ``fercore.insight`` found out about the run ``key`` to the file beside ``results``, a row each."""
+    if not insights:
+        return
+    rows = [{**key, "name": name, "value": value, "commit": commit} for name, value in insights.items()]
+    file = insights_file(results)
+    with _lock(file):
+        old = pd.read_csv(file, dtype={"variant": str, "commit": str}) if file.exists() else pd.DataFrame()
+        _append(file, pd.DataFrame(rows, columns=list(INSIGHT_COLUMNS)), old)
+
+
+def _append(file: Path, new: pd.DataFrame, old: pd.DataFrame) -> None:
+    table = new if old.empty else pd.concat([old, new], ignore_index=True)
+    write_atomically(file, lambda temporary: table.to_csv(temporary, index=False, float_format="%.6g"))
 
 
 @contextmanager
 def _lock(file: Path) -> Iterator[None]:
     """Only one process at a time: whoever creates the lock file. Raises OSError if another keeps it too long."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     lock = file.with_name(f".{file.name}.lock")
     start = time.monotonic()
     while True:
