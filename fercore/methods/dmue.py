@@ -7,7 +7,8 @@ much a face's label is trusted follows from its likeness to the other faces of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from fercore.losses.latent import (
     latent_distribution,
     latent_l2,
 )
-from fercore.losses.ramps import ramps
+from fercore.losses.ramps import ramps, rise
 from fercore.losses.similarity import (
     relations,
     similarity_preserving,
@@ -44,6 +45,9 @@ class Config(NetworkConfig):
     beta: of the ramps (equations 11 and 12), as a share of the training: 6 of 40 epochs in section 4.2.
     ramp: factor in the exponent of the rising ramp: 1 in equation 11, 5 in the released code.
     confidence: whether logits are weighted by the confidence (equations 6 to 9).
+    confidence_ramp: share of the training over which the confidence comes in, from 1 for every face (ours; the paper:
+        0). At the start no class is recognised yet, so distrusting a whole class lowers the loss; its faces then teach
+        nothing any more, and in short trainings whole classes were never learned.
     mining: LD-N, each branch learns from the other classes' faces; LD-A, all branches learn all classes from all faces
         and their predictions are averaged (section 4.7 and Table 4, for comparison).
     """
@@ -55,6 +59,7 @@ class Config(NetworkConfig):
     beta: float = 0.15
     ramp: float = 1.0
     confidence: bool = True
+    confidence_ramp: float = 0.5
     mining: str = "LD-N"
 
     def __post_init__(self):
@@ -63,6 +68,13 @@ class Config(NetworkConfig):
             raise ValueError(f"unknown mining {self.mining!r}; known are LD-N, LD-A")
         if self.temperature <= 0 or not 0 < self.beta <= 1 or min(self.omega, self.gamma, self.ramp) < 0:
             raise ValueError("temperature must be above 0, beta in (0, 1], omega, gamma and ramp at least 0")
+        if not 0 <= self.confidence_ramp <= 1:
+            raise ValueError(f"confidence_ramp must lie in [0, 1], not {self.confidence_ramp}")
+
+    @classmethod
+    def paper(cls, dataset: str = "raf-db") -> Self:
+        """The usual set-up, with confidence from the start."""
+        return replace(super().paper(dataset), confidence_ramp=0.0)
 
 
 class Dmue(Method):
@@ -122,7 +134,10 @@ class Dmue(Method):
         auxiliary, features = self.auxiliary(shared)
         latent = self.mine(auxiliary, label, config.temperature)
         teach = auxiliary_cross_entropy if config.mining == "LD-N" else averaged_cross_entropy
-        alpha = self.confidence(target, label) if config.confidence else torch.ones_like(logits[:, 0])
+        alpha = torch.ones_like(logits[:, 0])
+        if config.confidence:
+            trust = rise(clock.progress, config.confidence_ramp)
+            alpha = alpha.lerp(self.confidence(target, label), trust)
         up, down = ramps(clock.progress, config.beta, config.ramp)
         terms = {
             "cross_entropy": up * weighted_cross_entropy(logits, alpha, label),
