@@ -13,6 +13,7 @@ from fercore.viz.embedding import embedding, embedding_plotly
 from fercore.viz.explore import explore
 from fercore.viz.faces import attention_strip, contact_sheet, opinions
 from fercore.viz.quality import class_recall, confusion, reliability, verification
+from fercore.viz.relations import relation_maps
 from fercore.viz.show import show
 from fercore.viz.sweep import sweeps
 from fercore.viz.tables import results_figure, results_markdown, summarise
@@ -36,6 +37,7 @@ __all__ = [
     "learning_curves",
     "opinions",
     "pipeline",
+    "relation_maps",
     "reliability",
     "results_figure",
     "results_markdown",

@@ -76,6 +76,7 @@ FIGURES = {
     "pipeline": lambda: viz.pipeline(
         [{"name": "a", "image": faces(1)[0]}, {"name": "b", "text": "c\nd", "strong": True}]
     ),
+    "relation_maps": lambda: viz.relation_maps({"a": np.eye(6), "b": np.ones((6, 6))}, np.arange(6) // 2, NAMES, "t"),
     "reliability": lambda: viz.reliability(torch.rand(50), torch.arange(50) % 2 == 0),
     "results_figure": lambda: viz.results_figure(viz.summarise(runs())),
     "sweeps": lambda: viz.sweeps(sweep(), {"lam": 2.0, "alpha": 0.1}, 0.4),
