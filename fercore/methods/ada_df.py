@@ -7,7 +7,8 @@ target branch learns the mixture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,9 @@ class Config(NetworkConfig):
     margin, high: delta and M / N of the rank regularisation (equations 9 and 10).
     beta: of the ramps (equations 15 and 16), as a share of the training: 3 of 75 epochs for RAF-DB.
     weighted: what the attention weights multiply: features (paper) or logits (released code).
-    detach: whether the KL divergence leaves its target alone. False, as in the paper's silence and the released code:
-        it then also trains the auxiliary branch and the attention.
+    detach: whether the KL divergence leaves its target alone. The paper says nothing; in the released code it does
+        not, so that it also trains the auxiliary branch and the attention. In a short training the cheapest way to make
+        it small is then that both branches say nothing: our default stops its gradient.
     second_pass: whether class distributions come from an extra pass over the unaltered training faces before each epoch
         (released code), instead of from the past epoch's own predictions, which cost nothing.
     """
@@ -56,13 +58,18 @@ class Config(NetworkConfig):
     high: float = 0.7
     beta: float = 0.04
     weighted: str = "features"
-    detach: bool = False
+    detach: bool = True
     second_pass: bool = False
 
     @classmethod
     def fast(cls) -> Config:
         """Seconds, for tests: nothing is pretrained, so nothing is frozen."""
         return cls(weights=None, freeze=False)
+
+    @classmethod
+    def paper(cls, dataset: str = "raf-db") -> Self:
+        """The usual set-up, with the gradient that the released code has."""
+        return replace(super().paper(dataset), detach=False)
 
     def __post_init__(self):
         stage_before(self.split)
