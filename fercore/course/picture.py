@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+import skimage
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -63,7 +63,7 @@ def overview(run: Path) -> Figure:
     draw_votes(votes, random.multinomial(10, blend.distribution), NAMES)
     votes.set_title("ten people's votes")
 
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    path = Path(skimage.__file__).parent / "data" / "astronaut.png"  # Eileen Collins, in the public domain
     photo = read_image(path)
     opinion = photos.predict_photos(model, [path])["photos"][0]["faces"][0]
     portrait = bare(figure.add_subplot(grid[1, 1]))
