@@ -31,18 +31,36 @@ def similarity_preserving(target: Tensor, auxiliary: Tensor, label: Tensor) -> T
     return (squared / takes_part.sum(1).clamp(min=1) ** 2).mean()
 
 
-def similarity_vector(features: Tensor, label: Tensor, classes: int) -> Tensor:
+def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: bool = False) -> Tensor:
     """SV: mean cosine of each face with the faces of each class, then its own label one-hot (DMUE, equations 6 and 7).
 
     A class without faces in the batch has similarity 0. As in equation 7 a face is compared with itself too.
 
     :param features: (N, d) of the target branch. label: (N,).
+    :param stretched: each face's similarities are stretched to [0, 1], as in the released code. Features that passed a
+        ReLU have cosines near 1 with all classes.
     :return: (N, 2 C).
     """
     unit = F.normalize(features.float(), dim=1)
-    member = F.one_hot(label.clamp(min=0), classes).float() * (label != UNLABELLED)[:, None]
+    member = _membership(label, classes)
     centres = (member / member.sum(0).clamp(min=1)).T @ unit  # a mean of cosines is the cosine with the mean direction
-    return torch.cat([unit @ centres.T, member], 1)
+    similarity = unit @ centres.T
+    if stretched:
+        low, high = similarity.amin(1, keepdim=True), similarity.amax(1, keepdim=True)
+        similarity = (similarity - low) / (high - low).clamp(min=1e-6)
+    return torch.cat([similarity, member], 1)
+
+
+def relative_confidence(confidence: Tensor, label: Tensor, classes: int) -> Tensor:
+    """Confidence (N,) over its mean among the batch's faces of the same label; labels (N,). UNLABELLED: unchanged."""
+    member = _membership(label, classes)
+    mean = (member.T @ confidence) / member.sum(0).clamp(min=1)
+    return confidence / (member @ mean + 1 - member.sum(1)).clamp(min=1e-6)
+
+
+def _membership(label: Tensor, classes: int) -> Tensor:
+    """One-hot labels (N, C); rows of UNLABELLED faces are 0."""
+    return F.one_hot(label.clamp(min=0), classes).float() * (label != UNLABELLED)[:, None]
 
 
 def weighted_cross_entropy(logits: Tensor, confidence: Tensor, label: Tensor) -> Tensor:

@@ -22,9 +22,10 @@ from fercore.losses.latent import (
     latent_distribution,
     latent_l2,
 )
-from fercore.losses.ramps import ramps, rise
+from fercore.losses.ramps import ramps
 from fercore.losses.similarity import (
     relations,
+    relative_confidence,
     similarity_preserving,
     similarity_vector,
     weighted_cross_entropy,
@@ -45,9 +46,10 @@ class Config(NetworkConfig):
     beta: of the ramps (equations 11 and 12), as a share of the training: 6 of 40 epochs in section 4.2.
     ramp: factor in the exponent of the rising ramp: 1 in equation 11, 5 in the released code.
     confidence: whether logits are weighted by the confidence (equations 6 to 9).
-    confidence_ramp: share of the training over which the confidence comes in, from 1 for every face (ours; the paper:
-        0). At the start no class is recognised yet, so distrusting a whole class lowers the loss; its faces then teach
-        nothing any more, and in short trainings whole classes were never learned.
+    relative: whether the confidence is divided by its mean over the batch's faces of the same label (ours). Without it
+        a class that is not recognised yet is best distrusted as a whole; its faces then teach nothing any more, and in
+        short trainings whole classes were never learned.
+    stretched: whether each face's similarities are stretched to [0, 1] (released code, not in the paper).
     mining: LD-N, each branch learns from the other classes' faces; LD-A, all branches learn all classes from all faces
         and their predictions are averaged (section 4.7 and Table 4, for comparison).
     """
@@ -59,7 +61,8 @@ class Config(NetworkConfig):
     beta: float = 0.15
     ramp: float = 1.0
     confidence: bool = True
-    confidence_ramp: float = 0.5
+    relative: bool = True
+    stretched: bool = True
     mining: str = "LD-N"
 
     def __post_init__(self):
@@ -68,13 +71,11 @@ class Config(NetworkConfig):
             raise ValueError(f"unknown mining {self.mining!r}; known are LD-N, LD-A")
         if self.temperature <= 0 or not 0 < self.beta <= 1 or min(self.omega, self.gamma, self.ramp) < 0:
             raise ValueError("temperature must be above 0, beta in (0, 1], omega, gamma and ramp at least 0")
-        if not 0 <= self.confidence_ramp <= 1:
-            raise ValueError(f"confidence_ramp must lie in [0, 1], not {self.confidence_ramp}")
 
     @classmethod
     def paper(cls, dataset: str = "raf-db") -> Self:
-        """The usual set-up, with confidence from the start."""
-        return replace(super().paper(dataset), confidence_ramp=0.0)
+        """The usual set-up, with the confidence as printed."""
+        return replace(super().paper(dataset), relative=False, stretched=False)
 
 
 class Dmue(Method):
@@ -120,9 +121,11 @@ class Dmue(Method):
         return mined(logits, label, temperature)
 
     def confidence(self, features: Tensor, label: Tensor) -> Tensor:
-        """How far each label is trusted: alpha (N,) in (0, 1) (equation 8)."""
+        """How far each label is trusted: alpha (N,), in (0, 1) (equation 8) or, if ``relative``, 1 on average."""
         with torch.autocast(features.device.type, enabled=False):
-            return self.scorer(similarity_vector(features, label, self.classes))[:, 0]
+            vector = similarity_vector(features, label, self.classes, self.config.stretched)
+            alpha = self.scorer(vector)[:, 0]
+            return relative_confidence(alpha, label, self.classes) if self.config.relative else alpha
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """Equation 10's four terms: ``auxiliary``, ``cross_entropy`` (weighted), ``latent`` and ``similarity``."""
@@ -134,10 +137,7 @@ class Dmue(Method):
         auxiliary, features = self.auxiliary(shared)
         latent = self.mine(auxiliary, label, config.temperature)
         teach = auxiliary_cross_entropy if config.mining == "LD-N" else averaged_cross_entropy
-        alpha = torch.ones_like(logits[:, 0])
-        if config.confidence:
-            trust = rise(clock.progress, config.confidence_ramp)
-            alpha = alpha.lerp(self.confidence(target, label), trust)
+        alpha = self.confidence(target, label) if config.confidence else torch.ones_like(logits[:, 0])
         up, down = ramps(clock.progress, config.beta, config.ramp)
         terms = {
             "cross_entropy": up * weighted_cross_entropy(logits, alpha, label),

@@ -11,7 +11,13 @@ from fercore.losses.latent import (
     latent_distribution,
     latent_l2,
 )
-from fercore.losses.similarity import relations, similarity_preserving, similarity_vector, weighted_cross_entropy
+from fercore.losses.similarity import (
+    relations,
+    relative_confidence,
+    similarity_preserving,
+    similarity_vector,
+    weighted_cross_entropy,
+)
 from tests.oracles import dmue as oracle
 
 C, N, D = 4, 6, 5
@@ -171,3 +177,19 @@ def test_unlabelled_faces_take_no_part():
     none = torch.full((N,), UNLABELLED)
     assert auxiliary_cross_entropy(logits, none) == 0
     assert similarity_preserving(a, b, none) == 0
+
+
+def test_stretched_similarities_run_from_0_to_1_in_each_row():
+    features, label = random(N, 5).abs() + 3, torch.tensor(LABELS["all classes"])
+    plain, stretched = (similarity_vector(features, label, C, s)[:, :C] for s in (False, True))
+    for before, after in zip(plain.tolist(), stretched.tolist(), strict=True):
+        expected = [(v - min(before)) / (max(before) - min(before)) for v in before]
+        assert after == pytest.approx(expected, abs=1e-3)
+    equal = similarity_vector(torch.ones(4, 5), torch.tensor([0, 1, 2, 3]), 4, True)
+    assert equal.isfinite().all()
+
+
+def test_relative_confidence_is_1_on_average_in_each_class():
+    alpha, label = torch.tensor([0.2, 0.6, 0.5, 0.9]), torch.tensor([0, 0, 1, -1])
+    found = relative_confidence(alpha, label, 3)
+    torch.testing.assert_close(found, torch.tensor([0.5, 1.5, 1.0, 0.9]))  # the unlabelled face keeps its own

@@ -35,7 +35,7 @@ def test_ramps_are_equations_11_and_12():
 
 
 def test_losses_are_the_paper_s_equations(faces):
-    method = make(gamma=10.0).eval()
+    method = make(gamma=10.0, relative=False, stretched=False).eval()
     batch = first_batch(method, faces)
     label, image = batch.label.tolist(), batch.image
     with torch.no_grad():
@@ -141,3 +141,19 @@ def test_bad_settings_are_named():
         make(split="stem")
     with pytest.raises(ValueError, match="temperature must be above 0"):
         make(temperature=0.0)
+
+
+def test_no_class_can_be_distrusted_as_a_whole(faces):
+    batch = first_batch(make(), faces, 28)
+    for relative in (True, False):
+        method = make(relative=relative).eval()
+        with torch.no_grad():
+            method.scorer[0].weight.zero_()
+            method.scorer[0].weight[:, 7:] = -torch.eye(7)[
+                2
+            ]  # a faithless scorer: it only reads whether the label is 2
+            method.scorer[1].weight.fill_(1.0)
+            method.scorer[2].weight.fill_(1.5)
+            alpha = method.explain(batch)["confidence"]
+        of_two = alpha[batch.label == 2].mean().item()
+        assert of_two == pytest.approx(1.0, abs=1e-5) if relative else of_two < 1e-3
