@@ -55,7 +55,7 @@ def relative_confidence(confidence: Tensor, label: Tensor, classes: int) -> Tens
     """Confidence (N,) over its mean among the batch's faces of the same label; labels (N,). UNLABELLED: unchanged."""
     member = _membership(label, classes)
     mean = (member.T @ confidence) / member.sum(0).clamp(min=1)
-    return confidence / (member @ mean + 1 - member.sum(1)).clamp(min=1e-6)
+    return confidence / (member @ mean + (1 - member.sum(1))).clamp(min=1e-6)
 
 
 def _membership(label: Tensor, classes: int) -> Tensor:
