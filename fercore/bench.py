@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,14 +91,18 @@ def bench(
 ) -> dict[str, dict]:
     """Time each method's step in turn with plain cross-entropy's, so that a busy machine slows both alike.
 
+    The order changes from round to round, because a step pays for the memory that the one before it has filled.
+
     :param training: fields of TrainConfig that differ from the preset; settings: of every method's Config.
     :return: by method: step_ratio, epoch_ratio (medians over cross-entropy's), peak_mb, images_per_s (labelled faces).
     """
     names = ["plain", *dict.fromkeys(methods)]
     kinds = {name: "baseline" if name == "plain" else name for name in names}
     runners = {name: _runner(kind, data, preset, training or {}, settings) for name, kind in kinds.items()}
+    order, shuffle = list(runners.values()), random.Random(0).shuffle
     for _ in range(WARM_UP + rounds):
-        for runner in runners.values():
+        shuffle(order)
+        for runner in order:
             runner.run()
     plain = runners.pop("plain")
     plain_step, plain_epoch = median(plain.step_seconds[WARM_UP:]), plain.epoch_seconds()
