@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -41,12 +42,12 @@ def mixing(
     face = bare(figure.add_subplot(grid[: min(2, len(rows)), 0]))
     face.imshow(to_pictures(image)[0])
     face.set_title(f"labelled {names[label]}", fontsize=9.5, loc="center")
-    for (row, row_name), (column, (name, values)) in (
-        (r, c) for r in enumerate(rows) for c in enumerate(panels.items())
-    ):
+    face.text(0.5, -0.05, "black marks: the truth", transform=face.transAxes, ha="center", va="top", fontsize=8.5)
+    for (row, row_name), (column, (name, values)) in product(enumerate(rows), enumerate(panels.items())):
         axes = figure.add_subplot(grid[row, column + 1])
         axes.barh(range(len(names)), values[row], color=[COLOURS[n] for n in names], height=0.74)
-        for place, value in enumerate(truth):
+        for place in np.flatnonzero(truth >= 0.005):
+            value = truth[place]
             axes.plot([value, value], [place - 0.46, place + 0.46], color=INK, linewidth=2, solid_capstyle="butt")
         far = js_divergence(torch.tensor(values[row : row + 1]).double(), torch.tensor(truth[None]).double()).item()
         axes.text(0.98, 0.04, f"JS {far:.2f}", transform=axes.transAxes, ha="right", fontsize=8.5, color=MUTED)
@@ -73,7 +74,7 @@ def class_matrices(
     not trusted; they are drawn in grey.
     """
     size = 0.4 * len(names)
-    figure, all_axes = new_figure(size * len(matrices) + 1.7, size + 1.75, ncols=len(matrices), sharey=True)
+    figure, all_axes = new_figure(size * len(matrices) + 1.7, size + 1.4, ncols=len(matrices), sharey=True)
     grey = np.zeros(len(names), bool) if stands_in is None else to_numpy(stands_in).astype(bool)
     for number, (axes, (name, values)) in enumerate(zip(all_axes, matrices.items(), strict=True)):
         values = to_numpy(values).astype(float)
