@@ -73,8 +73,8 @@ print(f"{len(train):,} training faces, {flipped.float().mean():.0%} of them with
 # distribution of each face. So let us sort the training faces into three groups, for our eyes only:
 #
 # - **clear**: the label was left alone, and at least 70 % of the truth is on it;
-# - **ambiguous**: the label was left alone, but less than 70 % of the truth is on it: a mixture, or a face that even the
-#   annotators took for something else;
+# - **ambiguous**: the label was left alone, but less than 70 % of the truth is on it: a mixture, or a face that the
+#   annotators already took for something else;
 # - **flipped**: the label was replaced.
 
 # %%
