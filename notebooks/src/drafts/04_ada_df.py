@@ -611,7 +611,7 @@ print("nearest first:", ", ".join(f"{name} {value:.3f}" for name, value in ranki
 #
 # Which way an option stands by default was printed above, before the training. "Gradient into the mixture" means:
 # $L_{KL}$ may also be made small by moving the *target* to the prediction. Then it trains the helper and the attention
-# modules as well, and it is the way to fall asleep that we looked for.
+# modules as well, and that is one way to fall asleep.
 #
 # Now the numbers: means over seeds, and half the 95 % interval. They come from `notebooks/results/runs.csv`; each row
 # there tells its commit and machine. `target=class` and `target=label` are the variants of Table 2. What has not been
