@@ -12,6 +12,7 @@ from fercore.viz.distributions import agreement, class_counts, distribution_bars
 from fercore.viz.embedding import embedding, embedding_plotly
 from fercore.viz.explore import explore
 from fercore.viz.faces import attention_strip, contact_sheet, opinions
+from fercore.viz.mixing import class_matrices, closeness, mixing, weights_by_group
 from fercore.viz.quality import class_recall, confusion, reliability, verification
 from fercore.viz.relations import relation_maps
 from fercore.viz.show import show
@@ -24,8 +25,10 @@ __all__ = [
     "attention_strip",
     "claims_markdown",
     "class_counts",
+    "class_matrices",
     "class_recall",
     "class_weights",
+    "closeness",
     "confusion",
     "contact_sheet",
     "distribution_bars",
@@ -35,6 +38,7 @@ __all__ = [
     "face_lab",
     "flip_maps",
     "learning_curves",
+    "mixing",
     "opinions",
     "pipeline",
     "relation_maps",
@@ -45,4 +49,5 @@ __all__ = [
     "summarise",
     "sweeps",
     "verification",
+    "weights_by_group",
 ]

@@ -61,6 +61,8 @@ FIGURES = {
     "class_counts": lambda: viz.class_counts(torch.arange(7), NAMES),
     "class_recall": lambda: viz.class_recall(TRUTH, VOTES, NAMES, 0.7, 0.6),
     "class_weights": lambda: viz.class_weights(torch.arange(1, 8), torch.rand(7), NAMES),
+    "class_matrices": lambda: viz.class_matrices({"a": np.eye(7), "b": np.eye(7)}, NAMES, np.arange(7) > 3, "title"),
+    "closeness": lambda: viz.closeness({"all": {"a": 0.2, "b": 0.1}, "none": {"a": np.nan, "b": np.nan}}),
     "flip_maps": lambda: viz.flip_maps(
         faces(2), torch.randn(7, 4, 4), torch.randn(7, 4, 4), NAMES, ["a", "b"], "title"
     ),
@@ -71,6 +73,9 @@ FIGURES = {
     "face_lab": lambda: viz.face_lab(faces(1)[0], TRUTH, VOTES, NAMES),
     "learning_curves": lambda: viz.learning_curves(history(4)),
     "learning_curves_one_epoch": lambda: viz.learning_curves(history(1)),
+    "mixing": lambda: viz.mixing(
+        faces(1)[0], {"a": torch.eye(7)[:3], "b": torch.eye(7)[3:6]}, TRUTH, NAMES, 3, ["x", "y", "z"], "title"
+    ),
     "opinions": lambda: viz.opinions(PHOTO, [(1, 2, 9, 9)], [dict(zip(NAMES, TRUTH, strict=True))]),
     "opinions_without_faces": lambda: viz.opinions(PHOTO, [], []),
     "pipeline": lambda: viz.pipeline(
@@ -81,6 +86,9 @@ FIGURES = {
     "results_figure": lambda: viz.results_figure(viz.summarise(runs())),
     "sweeps": lambda: viz.sweeps(sweep(), {"lam": 2.0, "alpha": 0.1}, 0.4),
     "verification": lambda: viz.verification([0.0, 0.1, 0.2, 0.7], [0.1, 0.8, 0.1, 0.0], 0.9),
+    "weights_by_group": lambda: viz.weights_by_group(
+        torch.rand(50), {"a": torch.arange(50) < 20, "none": torch.zeros(50, dtype=torch.bool)}, "title"
+    ),
 }
 
 
@@ -209,3 +217,39 @@ def test_a_sweep_takes_the_runs_that_change_one_setting_only():
 
     assert swept(sweep(), "lam", 2.0)[["value", "overall"]].to_numpy().tolist() == [[0.5, 0.4], [2.0, 0.5], [8.0, 0.3]]
     assert swept(sweep(), "alpha", 0.1)["overall"].tolist() == [0.5, 0.6]
+
+
+def test_mixing_draws_each_distribution_with_the_truth_and_their_divergence():
+    drawn = viz.mixing(faces(1)[0], {"label": TRUTH, "class": np.eye(7)[3]}, TRUTH, NAMES, 3)
+    _, left, right = drawn.axes
+    assert [bar.get_width() for bar in left.patches] == pytest.approx(TRUTH.tolist())
+    assert [line.get_xdata()[0] for line in right.lines] == pytest.approx(TRUTH.tolist())
+    far = metrics.js_divergence(torch.eye(7)[3:4].double(), torch.tensor(TRUTH[None]))
+    assert texts(drawn) == ["JS 0.00", f"JS {far.item():.2f}"]
+    weights = [text.get_weight() for text in left.get_yticklabels()]
+    assert [n for n, weight in enumerate(weights) if weight == "bold"] == [3]
+
+
+def test_class_matrices_write_percent_and_grey_the_rows_that_stand_in():
+    left, right = viz.class_matrices({"a": np.eye(7) * 0.7, "b": np.eye(7)}, NAMES, np.arange(7) == 2).axes
+    assert [text.get_text() for text in left.texts] == ["70"] * 7
+    blue, grey = left.images
+    assert np.isnan(blue.get_array().filled(np.nan)[2]).all()
+    assert np.isnan(grey.get_array().filled(np.nan)).any(1).sum() == 6
+    assert len(right.images) == 1
+
+
+def test_weights_by_group_tells_size_and_mean_and_leaves_out_empty_groups():
+    groups = {"all": np.ones(4, bool), "none": np.zeros(4, bool), "two": np.array([True, True, False, False])}
+    legend = viz.weights_by_group([0.2, 0.4, 0.6, 0.8], groups).legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "all: mean 0.50 (4 faces)",
+        "two: mean 0.30 (2 faces)",
+    ]
+
+
+def test_closeness_marks_the_nearest_of_each_group():
+    left, right = viz.closeness({"g": {"a": 0.2, "b": 0.1}, "h": {"a": 0.05, "b": np.nan}}).axes
+    blue = [mpl.colors.to_hex(bar.get_facecolor()) == "#0072b2" for axes in (left, right) for bar in axes.patches]
+    assert blue == [False, True, True, False]
+    assert [text.get_text() for text in left.texts] == ["0.200", "0.100"]
