@@ -29,7 +29,7 @@ from fercore.models.average import follow
 from fercore.models.backbones import STAGES
 from fercore.models.bank import EMPTY, MemoryBank
 from fercore.models.branches import copy_stages, stage_before
-from fercore.models.landmarks import LandmarkBranch, to_pixels, to_shares
+from fercore.models.landmarks import HEADS, LandmarkBranch, to_pixels, to_shares
 from fercore.models.pairs import PairScorer
 
 COMPONENTS = ("none", "LD", "LD+LM", "LD+LM+EL", "LD+LM+EL+PL")
@@ -53,6 +53,8 @@ class Config(NetworkConfig):
         from nothing; or "nothing": the scores stay as they were drawn.
     momentum: of the key networks; bank: keys remembered; projected: their dimensions. feature: those of v. All four as
         in the released code.
+    landmark_head: pattern, linear layers as in section 3, or heatmap, as in the released code; see
+        ``fercore.models.landmarks``. Both learn by the mean square error of the places.
     sampler: progressive balances the classes more and more (section 4.2); shuffle does not.
     """
 
@@ -69,16 +71,22 @@ class Config(NetworkConfig):
     bank: int = 8192
     projected: int = 64
     feature: int = 64
+    landmark_head: str = "pattern"
     sampler: str = "progressive"
 
     @classmethod
     def quick(cls) -> Self:
         """A training of few epochs: shorter memories, and more shared, for the processor's sake."""
-        return cls(split="stage3", omega=0.7, momentum=0.99, bank=2048)
+        return cls(split="stage3", omega=0.5, momentum=0.99, bank=2048)
 
     def __post_init__(self):
         stage_before(self.split)
-        choices = {"components": COMPONENTS, "target_teaches": TEACHES, "sampler": tuple(SAMPLERS)}
+        choices = {
+            "components": COMPONENTS,
+            "landmark_head": HEADS,
+            "target_teaches": TEACHES,
+            "sampler": SAMPLERS,
+        }
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
@@ -119,14 +127,14 @@ class LaNet(Method):
         self.net = Classifier(backbone, classes)
         dims = {"expression": backbone.dim} | ({"landmarks": config.feature} if "LM" in self.parts else {})
         if "LM" in self.parts:
-            self.branch = LandmarkBranch(backbone, config.split, config.feature)
+            self.branch = LandmarkBranch(backbone, config.split, config.landmark_head, config.feature)
         if "LD" in self.parts:
             self.scorers = nn.ModuleDict({space: PairScorer(dim) for space, dim in dims.items()})
             self.scorers.requires_grad_(config.target_teaches != "nothing")
         if "EL" in self.parts:
             self.projectors = self._projectors(dims)
             self.key_trunk = copy_stages(backbone, config.split)
-            self.key_branch = LandmarkBranch(backbone, config.split, config.feature)
+            self.key_branch = LandmarkBranch(backbone, config.split, config.landmark_head, config.feature)
             self.key_projectors = self._projectors(dims)
             for average, network in self._followed():  # built anew and filled, see ``copy_stages``
                 average.load_state_dict(network.state_dict())
@@ -265,7 +273,8 @@ class LaNet(Method):
         terms = {"cross_entropy": labelled_cross_entropy(seen["logits"], batch.label)}
         if "LM" in self.parts:
             true = to_shares(batch.landmarks, batch.image.shape[2:])
-            terms["landmarks"] = landmark_error(seen["points"] / self.branch.spread, true / self.branch.spread)
+            spread = self.branch.head.spread
+            terms["landmarks"] = landmark_error(seen["points"] / spread, true / spread)
         if "LD" in self.parts:
             target = self.target(seen, batch.index)
             terms["divergence"] = self.config.alpha * kl_to_prediction(target, seen["logits"], batch.label)
@@ -277,9 +286,10 @@ class LaNet(Method):
         """What the faces of a batch say about each other, as far as the components go.
 
         probabilities: (N, C). cams: (N, C, h, w). features_expression: u, (N, d). features_landmarks: v, (N, f).
-        landmarks: (N, 68, 2), predicted, in pixels of the image. label_distribution: d_i, (N, C), of this batch alone;
-        what was averaged over the epochs are the rows of ``now``. neighbours_SPACE: (N, K), rows of the batch, nearest
-        first, and contributions_SPACE: (N, K), with SPACE expression or landmarks; 0 for what is no neighbour.
+        landmarks: (N, 68, 2), predicted, in pixels of the image. label_distribution: d_i, (N, C), of this batch alone.
+        confidence: (N,), what d_i gives to the label (to its likeliest class, where the label is hidden).
+        neighbours_SPACE: (N, K), rows of the batch, nearest first, and contributions_SPACE: (N, K), 0 for what is no
+        neighbour; SPACE is expression or landmarks. target: d^[e], (N, C), as training left it: of training faces only.
         """
         seen = self.look(batch.image)
         shown = {
@@ -291,4 +301,9 @@ class LaNet(Method):
             shown["landmarks"] = to_pixels(seen["points"], batch.image.shape[2:])
         if "LD" in self.parts:
             shown |= self.vote(seen, batch.index)
+            d = shown["label_distribution"]
+            label = torch.where(batch.label == UNLABELLED, d.argmax(1), batch.label)
+            shown["confidence"] = d.gather(1, label[:, None])[:, 0]
+            if len(self.now):
+                shown["target"] = self.now[batch.index.clamp(max=len(self.now) - 1)]
         return shown

@@ -31,45 +31,100 @@ def to_pixels(shares: Tensor, size: tuple[int, int]) -> Tensor:
     return shares * sides + (sides - 1) / 2
 
 
-class LandmarkBranch(nn.Module):
-    """Copies of the trunk's stages from ``split`` on, then two linear layers: v, and from v the landmarks.
+class LandmarkHead(nn.Module):
+    """From a feature map (B, c, h, w) to v (B, dim) and landmarks (B, 68, 2) in shares.
 
-    What moves, turns or enlarges the whole face is predicted apart, by four numbers, so that v need not tell of it and
-    faces alike in v are alike in the pattern of their landmarks. (That split is exact: turning, enlarging and shifting
-    the mean shape adds multiples of four directions, and what v adds is kept orthogonal to them.)
-
-    mean: (136,), the mean shape of the training faces, and spread: (), the standard deviation about it, in shares;
-    frame: (136, 4), the four directions, orthonormal. All from ``measure``.
+    spread: (), the standard deviation of a landmark's place over the training faces, in shares: the unit of errors.
     """
 
-    def __init__(self, backbone: Backbone, split: str, dim: int):
+    def __init__(self):
         super().__init__()
-        self.stages = copy_stages(backbone, split)
-        self.v = nn.Linear(backbone.dim * GRID**2, dim)
-        self.pose = nn.Linear(backbone.dim * GRID**2, 4)
+        self.register_buffer("spread", torch.ones(()))
+
+    def measure(self, shares: Tensor) -> None:
+        """Learn from known landmarks (N, 68, 2), N at least 2, what is to be expected."""
+        self.spread.copy_(shares.var(0).mean().sqrt())
+
+
+class PatternHead(LandmarkHead):
+    """Two linear layers: from the feature map v, and from v the landmarks.
+
+    What moves, turns or enlarges the whole face is predicted apart, by four numbers, so that v need not tell of it and
+    faces alike in v are alike in the pattern of their landmarks. (The split is clean: turning, enlarging and shifting
+    the mean shape adds multiples of four directions, and what v adds is kept orthogonal to them.)
+
+    mean: (136,), the mean shape of the training faces, in shares. frame: (136, 4), the four directions, orthonormal.
+    """
+
+    def __init__(self, channels: int, dim: int):
+        super().__init__()
+        self.v = nn.Linear(channels * GRID**2, dim)
+        self.pose = nn.Linear(channels * GRID**2, 4)
         self.points = nn.Linear(dim, 136)
         self.register_buffer("mean", torch.zeros(136))
-        self.register_buffer("spread", torch.ones(()))
         self.register_buffer("frame", torch.zeros(136, 4))
 
+    def measure(self, shares: Tensor) -> None:
+        """Take mean and frame from them, too."""
+        super().measure(shares)
+        middle = shares.mean(0)
+        x, y = (middle - middle.mean(0)).unbind(1)
+        one, zero = torch.ones_like(x), torch.zeros_like(x)
+        directions = torch.stack([torch.stack(d, 1).flatten() for d in ((one, zero), (zero, one), (x, y), (-y, x))], 1)
+        self.mean.copy_(middle.flatten())
+        self.frame.copy_(F.normalize(directions, dim=0))
+
+    def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, c, h, w) -> v (B, dim) and landmarks (B, 68, 2) in shares."""
+        places = F.adaptive_avg_pool2d(feature_map, GRID).flatten(1)
+        v, pose = self.v(places), self.pose(places)
+        pattern = self.points(v)
+        pattern = pattern + (pose - pattern @ self.frame) @ self.frame.T
+        return v, (self.mean + self.spread * pattern).view(-1, 68, 2)
+
+
+class HeatmapHead(LandmarkHead):
+    """A heatmap for each landmark, which lies at the mean place of its heat (Sun et al., "Integral pose", ECCV 2018).
+
+    v is what the maps are made of, averaged over places, as in LA-Net's released code; it tells little about where.
+    """
+
+    SIDE = 16
+
+    def __init__(self, channels: int, dim: int):
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, dim, 1)
+        self.heat = nn.Conv2d(dim, 68, 1)
+        at = (torch.arange(self.SIDE) + 0.5) / self.SIDE - 0.5
+        self.register_buffer("places", torch.cartesian_prod(at, at).flip(1), persistent=False)  # (SIDE^2, 2), (x, y)
+
+    def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, c, h, w) -> v (B, dim) and landmarks (B, 68, 2) in shares."""
+        large = F.interpolate(F.relu(self.reduce(feature_map)), (self.SIDE, self.SIDE), mode="bilinear")
+        heat = self.heat(large).flatten(2).softmax(2)
+        return large.mean((2, 3)), heat @ self.places
+
+
+HEADS = {"pattern": PatternHead, "heatmap": HeatmapHead}
+
+
+class LandmarkBranch(nn.Module):
+    """Copies of the trunk's stages from ``split`` on, and a head (a name in HEADS) for v, (B, dim), and landmarks."""
+
+    def __init__(self, backbone: Backbone, split: str, head: str, dim: int):
+        super().__init__()
+        self.stages = copy_stages(backbone, split)
+        self.head = HEADS[head](backbone.dim, dim)
+
     def measure(self, landmarks: Tensor, size: tuple[int, int]) -> None:
-        """Take mean, spread and frame from landmarks (N, 68, 2) in pixels; faces with NaN are left out."""
-        shares = to_shares(landmarks, size).flatten(1)
-        shares = shares[~shares.isnan().any(1)]
+        """Tell the head what landmarks (N, 68, 2), in pixels of images of ``size``, are like; NaN is left out."""
+        shares = to_shares(landmarks, size)
+        shares = shares[~shares.isnan().flatten(1).any(1)]
         if len(shares) > 1:
-            self.mean.copy_(shares.mean(0))
-            self.spread.copy_(shares.var(0).mean().sqrt())
-            x, y = (self.mean.view(68, 2) - self.mean.view(68, 2).mean(0)).unbind(1)
-            one, zero = torch.ones_like(x), torch.zeros_like(x)
-            directions = [(one, zero), (zero, one), (x, y), (-y, x)]
-            self.frame.copy_(F.normalize(torch.stack([torch.stack(d, 1).flatten() for d in directions], 1), dim=0))
+            self.head.measure(shares)
 
     def forward(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         """What the shared stages gave (B, c, h, w) -> v (B, dim) and landmarks (B, 68, 2) in shares."""
-        places = F.adaptive_avg_pool2d(self.stages(shared), GRID).flatten(1).float()
+        feature_map = self.stages(shared).float()
         with torch.autocast(shared.device.type, enabled=False):
-            v, pose = self.v(places), self.pose(places)
-            pattern = self.points(v)
-            moved = (pose - pattern @ self.frame) @ self.frame.T
-            points = self.mean + self.spread * (pattern + moved)
-        return v, points.view(-1, 68, 2)
+            return self.head(feature_map)

@@ -70,7 +70,7 @@ def test_losses_are_the_paper_s_equations(faces):
             banks = {s: [(entry[s], pseudo[entry[2]], entry[2]) for entry in bank] for s in (0, 1)}
             l1 = oracle.contrast(q["expression"], q["landmarks"], pairs, banks[1], 0.1)
             l2 = oracle.contrast(q["landmarks"], q["expression"], pairs, banks[0], 0.1)
-        spread = method.branch.spread.item()
+        spread = method.branch.head.spread.item()
         difference = (method.landmarks(batch.image) - batch.landmarks) / 32 / spread
     expected = {
         "cross_entropy": oracle.divergence(torch.eye(7)[batch.label].tolist(), p),
@@ -126,6 +126,29 @@ def test_every_row_of_table_2_has_its_parts_and_no_others(faces, components):
         shown = method.eval().explain(batch)
     assert ("landmarks" in shown) == ("contributions_landmarks" in shown) == ("LM" in components)
     assert ("contributions_expression" in shown) == ("LD" in components)
+
+
+def test_what_is_explained_is_what_the_votes_were(faces):
+    method = make(faces, k=3).eval()
+    batch = faces.batch(range(10))
+    hidden = replace(batch, label=batch.label.masked_fill(torch.arange(10) == 0, UNLABELLED))
+    with torch.no_grad():
+        shown = method.explain(hidden)
+    d, p = shown["label_distribution"], shown["probabilities"]
+    for i in range(10):
+        spaces = [
+            list(zip(shown[f"neighbours_{s}"][i].tolist(), shown[f"contributions_{s}"][i].tolist(), strict=True))
+            for s in ("expression", "landmarks")
+        ]
+        assert all(k != i and 0 < c < 1 for space in spaces for k, c in space)
+        assert d[i].tolist() == pytest.approx(oracle.label_distribution(i, rows(p), spaces), rel=1e-4)
+    torch.testing.assert_close(shown["confidence"][1:], d[1:][range(9), batch.label[1:]])
+    assert shown["confidence"][0] == d[0].max()
+    assert torch.equal(shown["target"], torch.eye(7)[batch.label])
+    with torch.no_grad():
+        alone = method.explain(faces.batch([4]))  # a photograph of one face: nobody else votes
+    assert torch.equal(alone["label_distribution"], alone["probabilities"])
+    assert alone["contributions_expression"].tolist() == [[0.0]]
 
 
 def test_pairs_are_made_by_pseudo_labels_or_by_the_labels_given(faces):
@@ -273,7 +296,7 @@ def test_what_is_deployed_is_the_plain_backbone_and_what_is_saved_still_finds_la
 
 def test_place_size_and_turn_of_a_face_are_no_part_of_its_pattern(faces):
     """v has no say in them: whatever it adds to the landmarks, their centre, size and turn stay."""
-    branch = make(faces).branch.eval()
+    branch = make(faces).branch.head.eval()
     with torch.no_grad():
         pattern = branch.points(torch.randn(5, branch.points.in_features))
         free = pattern - pattern @ branch.frame @ branch.frame.T
@@ -286,6 +309,24 @@ def test_place_size_and_turn_of_a_face_are_no_part_of_its_pattern(faces):
     assert branch.spread.item() == pytest.approx(
         ((faces.landmarks / 32).flatten(1).var(0).mean().sqrt()).item(), rel=1e-4
     )
+
+
+def test_heatmaps_are_an_option(faces):
+    method = make(faces, landmark_head="heatmap")
+    sum(method.losses(first_batch(method, faces), LATE).values()).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in method.branch.parameters())
+    head = method.branch.head
+    with torch.no_grad():
+        for p in head.parameters():
+            p.zero_()
+        head.reduce.weight[0, 0] = 1  # the one channel of v that is not dark, in which all 68 see their heat
+        head.heat.weight[:, 0] = 400
+        feature_map = torch.zeros(1, head.reduce.in_channels, 4, 4)
+        feature_map[0, 0, 3, 0] = 1  # bottom left
+        v, points = head(feature_map)
+    corner = torch.tensor([-0.5 + 1 / 16, 0.5 - 1 / 16])  # the middle of the four hottest places of 16 x 16
+    torch.testing.assert_close(points, corner.expand(1, 68, 2), atol=1e-3, rtol=0)
+    assert v.shape == (1, 64)
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "swin_t"])
@@ -302,6 +343,7 @@ def test_other_backbones(backbone):
         ({"components": "EL"}, "unknown components 'EL'; known are none, LD, LD\\+LM"),
         ({"split": "stem"}, "unknown split 'stem'"),
         ({"target_teaches": "all"}, "unknown target_teaches 'all'"),
+        ({"landmark_head": "crystal"}, "unknown landmark_head 'crystal'; known are pattern, heatmap"),
         ({"sampler": "fair"}, "unknown sampler 'fair'"),
         ({"omega": 1.5}, "omega must lie in \\[0, 1\\]"),
         ({"k": 0}, "k, bank, projected and feature must be at least 1"),
