@@ -19,16 +19,14 @@ GRID = 4
 
 def to_shares(points: Tensor, size: tuple[int, int]) -> Tensor:
     """Pixels (..., 2) of an image of ``size`` (H, W), the first pixel's centre being (0, 0) -> shares."""
-    height, width = size
-    sides = points.new_tensor([width, height])
-    return (points - (sides - 1) / 2) / sides
+    (x, y), (height, width) = points.unbind(-1), size
+    return torch.stack([(x - (width - 1) / 2) / width, (y - (height - 1) / 2) / height], dim=-1)
 
 
 def to_pixels(shares: Tensor, size: tuple[int, int]) -> Tensor:
     """The reverse of ``to_shares``."""
-    height, width = size
-    sides = shares.new_tensor([width, height])
-    return shares * sides + (sides - 1) / 2
+    (x, y), (height, width) = shares.unbind(-1), size
+    return torch.stack([x * width + (width - 1) / 2, y * height + (height - 1) / 2], dim=-1)
 
 
 class LandmarkHead(nn.Module):
@@ -43,7 +41,7 @@ class LandmarkHead(nn.Module):
 
     def measure(self, shares: Tensor) -> None:
         """Learn from known landmarks (N, 68, 2), N at least 2, what is to be expected."""
-        self.spread.copy_(shares.var(0).mean().sqrt())
+        self.spread.copy_(shares.var(0).mean().sqrt().clamp(min=1e-3))
 
 
 class PatternHead(LandmarkHead):
