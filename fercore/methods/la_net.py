@@ -25,10 +25,10 @@ from fercore.losses.landmarks import landmark_error
 from fercore.losses.neighbours import aggregate, average_over_epochs, mean_of_views, neighbours
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
-from fercore.models.average import follow
 from fercore.models.backbones import STAGES
 from fercore.models.bank import EMPTY, MemoryBank
 from fercore.models.branches import copy_stages, stage_before
+from fercore.models.keys import KeyNetworks, Projectors
 from fercore.models.landmarks import HEADS, LandmarkBranch, to_pixels, to_shares
 from fercore.models.pairs import PairScorer
 
@@ -107,9 +107,6 @@ class LaNet(Method):
 
     before, now: (N, C), d^[e-1] and d^[e] of the training faces; they start as the labels given (uniform where hidden).
     given: (N,), those labels.
-
-    The key networks of the contrastive loss are moving averages of all that the two spaces do not share; they see the
-    shared stages' output as it is, and their norms, as deployed ones, do not look at the batch.
     """
 
     config_class = Config
@@ -132,44 +129,23 @@ class LaNet(Method):
             self.scorers = nn.ModuleDict({space: PairScorer(dim) for space, dim in dims.items()})
             self.scorers.requires_grad_(config.target_teaches != "nothing")
         if "EL" in self.parts:
-            self.projectors = self._projectors(dims)
-            self.key_trunk = copy_stages(backbone, config.split)
-            self.key_branch = LandmarkBranch(backbone, config.split, config.landmark_head, config.feature)
-            self.key_projectors = self._projectors(dims)
-            for average, network in self._followed():  # built anew and filled, see ``copy_stages``
-                average.load_state_dict(network.state_dict())
-                average.requires_grad_(False)
+            self.projectors = Projectors(dims, config.projected)
+            self.keys = KeyNetworks(
+                copy_stages(backbone, config.split),
+                LandmarkBranch(backbone, config.split, config.landmark_head, config.feature),
+                Projectors(dims, config.projected),
+            )
+            self.keys.follow(*self._followed(), decay=0.0, step=0)  # copies, at first
             self.bank = MemoryBank(len(dims), config.bank, config.projected)
         self.register_buffer("before", torch.zeros(0, classes))
         self.register_buffer("now", torch.zeros(0, classes))
         self.register_buffer("given", torch.full((0,), UNLABELLED))
 
-    def _projectors(self, dims: dict[str, int]) -> nn.ModuleDict:
-        """Equation 10's perceptron g for each space."""
-        return nn.ModuleDict(
-            {
-                space: nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, self.config.projected))
-                for space, dim in dims.items()
-            }
-        )
-
-    def _followed(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The key networks, each with what it is the moving average of."""
+    def _followed(self) -> tuple[nn.Sequential, LandmarkBranch, Projectors]:
+        """What the key networks are the moving averages of."""
         stages = STAGES[STAGES.index(self.config.split) :]
         trunk = nn.Sequential(*(self.net.backbone.stages[name] for name in stages))
-        return [
-            (self.key_trunk, trunk),
-            (self.key_branch, self.branch),
-            (self.key_projectors, self.projectors),
-        ]
-
-    def train(self, mode: bool = True) -> Self:
-        """As ever, but the key networks always work as deployed ones do."""
-        super().train(mode)
-        if "EL" in self.parts:
-            for average, _ in self._followed():
-                average.eval()
-        return self
+        return trunk, self.branch, self.projectors
 
     def before_training(self, data: FaceDataset) -> None:
         """Start the label distributions at the labels, and measure the landmarks."""
@@ -188,8 +164,7 @@ class LaNet(Method):
     def after_step(self, clock: Clock) -> None:
         """Let the key networks follow."""
         if "EL" in self.parts:
-            for average, network in self._followed():
-                follow(average, network, self.config.momentum, clock.step)
+            self.keys.follow(*self._followed(), self.config.momentum, clock.step)
 
     def look(self, image: Tensor) -> dict[str, Any]:
         """Both networks on images (N, 3, H, W).
@@ -244,25 +219,15 @@ class LaNet(Method):
 
     def contrast(self, seen: dict[str, Any], index: Tensor) -> Tensor:
         """Equations 10 to 13, after this batch's keys went into the bank."""
-        with torch.no_grad():
-            shared = seen["shared"].detach()
-            of_space = {"expression": self.net.pool(self.key_trunk(shared)), "landmarks": self.key_branch(shared)[0]}
-            key = torch.stack([self.project(self.key_projectors, space, x) for space, x in of_space.items()])
-            self.bank.push(key, index)
-            label, faces = self.pair_labels(index), self.bank.index
-            positive = positive_pairs(label, index, label, index)
-            left_out = positive_pairs(label, index, self.pair_labels(faces), faces) | (faces == EMPTY)
-        q_u, q_v = (self.project(self.projectors, space, x) for space, x in seen["features"].items())
-        (k_u, k_v), (bank_u, bank_v) = key, self.bank.keys
-        tau = self.config.tau
-        return landmark_contrast(q_u, k_v, bank_v, positive, left_out, tau) + landmark_contrast(
-            q_v, k_u, bank_u, positive, left_out, tau
-        )
-
-    def project(self, projectors: nn.ModuleDict, space: str, features: Tensor) -> Tensor:
-        """Equation 10, in full precision."""
-        with torch.autocast(features.device.type, enabled=False):
-            return projectors[space](features)
+        key = self.keys(seen["shared"].detach())
+        self.bank.push(key, index)
+        label, faces = self.pair_labels(index), self.bank.index
+        positive = positive_pairs(label, index, label, index)
+        left_out = positive_pairs(label, index, self.pair_labels(faces), faces) | (faces == EMPTY)
+        (q_u, q_v), (k_u, k_v), (bank_u, bank_v) = self.projectors(seen["features"]), key, self.bank.keys
+        first = landmark_contrast(q_u, k_v, bank_v, positive, left_out, self.config.tau)
+        second = landmark_contrast(q_v, k_u, bank_u, positive, left_out, self.config.tau)
+        return first + second
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """Equation 14: ``cross_entropy`` (6), ``landmarks`` (L_lm), ``divergence`` (7), ``contrast`` (13).

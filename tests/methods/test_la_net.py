@@ -62,7 +62,7 @@ def test_losses_are_the_paper_s_equations(faces):
                 found.append(oracle.label_distribution(i, p, spaces))
             d = [oracle.average(given[name], row, 0.4) for name, row in zip(names, found, strict=True)]
             memory.update(zip(names, d, strict=True))
-            q = {space: rows(method.projectors[space](x)) for space, x in seen["features"].items()}
+            q = dict(zip(("expression", "landmarks"), rows(method.projectors(seen["features"])), strict=True))
             # the key networks are still as they were built: copies
             bank += [(k_u, k_v, name) for k_u, k_v, name in zip(q["expression"], q["landmarks"], names, strict=True)]
             pseudo = {name: oracle.pseudo_label(row, 0.5) for name, row in memory.items()}
@@ -226,14 +226,15 @@ def test_the_key_networks_follow_and_take_no_gradient(faces):
     method = make(faces, momentum=0.9)
     batch = first_batch(method, faces)
     sum(method.losses(batch, LATE).values()).backward()
-    assert all(p.grad is None for average, _ in method._followed() for p in average.parameters())
-    key, query = method.key_projectors["expression"][0].weight, method.projectors["expression"][0].weight
+    assert all(p.grad is None for p in method.keys.parameters())
+    key, query = method.keys.projectors.g["expression"][0].weight, method.projectors.g["expression"][0].weight
     before = key.clone()
     with torch.no_grad():
         query += 1
     method.after_step(Clock(100, 0, 1, 1))
     torch.testing.assert_close(key, before + 0.1)
-    assert not method.train().key_trunk.training
+    assert not method.train().keys.trunk.training
+    assert method.projectors.training
 
 
 def test_a_killed_training_resumes_to_the_same_bits(faces, tmp_path, monkeypatch):
