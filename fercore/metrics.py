@@ -53,6 +53,15 @@ def js_divergence(p: Tensor, q: Tensor) -> Tensor:
     return (kl_divergence(p, middle) + kl_divergence(q, middle)) / 2
 
 
+def landmark_nme(predicted: Tensor, true: Tensor) -> Tensor:
+    """Normalised mean error of landmarks (N, 68, 2): (N,), shares of the distance between the true eyes' centres.
+
+    The mean over the 68 points of how far each is off; NaN for a face with unknown landmarks.
+    """
+    eyes = true[:, 36:42].mean(1) - true[:, 42:48].mean(1)
+    return (predicted - true).norm(dim=2).mean(1) / eyes.norm(dim=1)
+
+
 def report(
     probabilities: Tensor, label: Tensor, names: tuple[str, ...], distribution: Tensor | None = None
 ) -> dict[str, object]:

@@ -87,3 +87,15 @@ def test_report_skips_hidden_labels_and_has_no_nan(sample):
     assert metrics.report(probabilities, label, class_names(C))["js_truth"] is None
     with pytest.raises(ValueError, match="no face of this set has a label"):
         metrics.report(probabilities, torch.full((N,), UNLABELLED), class_names(C))
+
+
+def test_landmarks_are_off_by_a_share_of_the_distance_between_the_eyes():
+    """By hand: eyes 20 pixels apart; one point of 68 is off by 3 and 4 pixels, so by 5."""
+    true = torch.zeros(2, 68, 2)
+    true[:, 42:48, 0] = 20
+    predicted = true.clone()
+    predicted[0, 8] += torch.tensor([3.0, 4.0])
+    true[1, 5] = torch.nan
+    first, second = metrics.landmark_nme(predicted, true).tolist()
+    assert first == pytest.approx(5 / 68 / 20)
+    assert math.isnan(second)
