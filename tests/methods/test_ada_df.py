@@ -98,7 +98,7 @@ def test_all_rows_are_distributions_in_every_epoch(faces, target):
 
 
 def test_frozen_stages_stay_as_they_were_norms_included(faces):
-    method = build("ada_df", preset="quick", size=32)
+    method = build("ada_df", preset="quick", size=32, freeze=True)
     before = {key: value.clone() for key, value in method.net.backbone.stages["stem"].state_dict().items()}
     fit(method, faces, TrainConfig(epochs=1, batch_size=16))
     after = method.net.backbone.stages["stem"].state_dict()
