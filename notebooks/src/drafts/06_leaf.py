@@ -320,7 +320,8 @@ def gate_scores(method, faces):
     for rows in torch.arange(len(faces)).split(100):
         features = net.pool(net.backbone(faces.batch(rows, device).image))
         found.append((net.semantic.gate(features), net.instance.gate(net.head(net.semantic(features)[0]))))
-    return dict(zip(("semantic", "instance"), (torch.cat(parts).cpu() for parts in zip(*found)), strict=True))
+    semantic, instance = zip(*found, strict=True)
+    return {"semantic": torch.cat(semantic).cpu(), "instance": torch.cat(instance).cpu()}
 
 
 def learn(name):
