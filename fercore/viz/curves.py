@@ -83,6 +83,8 @@ def shares(
         if marked is not None:
             axes.axvline(marked, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set(ylim=(0, 1.03), xlabel=xlabel)
+        if len(x) <= 12:
+            axes.set_xticks(x)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], [percent(value) for value in (0, 0.25, 0.5, 0.75, 1)])
         axes.set_title(panel, fontsize=9.5)
         axes.grid(axis="y")

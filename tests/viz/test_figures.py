@@ -302,3 +302,11 @@ def test_shares_keep_the_look_of_a_line_in_every_panel():
     left, right = figure.axes
     assert left.lines[1].get_color() == right.lines[0].get_color() != left.lines[0].get_color()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y"]
+
+
+def test_an_embedding_names_the_emotions_at_their_place_or_at_the_side():
+    points, label = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 6
+    assert texts(viz.embedding(points, label, NAMES)) == list(NAMES[:6])
+    drawn = viz.embedding(points, label, NAMES, legend=True)
+    assert texts(drawn) == []
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == list(NAMES)
