@@ -296,9 +296,8 @@ for scores in (torch.tensor([4.0, 2, 1]).log(), torch.tensor([2.0, 4, 1]).log())
         assert torch.isclose(consistency(scores, positive, margin), library)
 far = torch.tensor([-200.0, 0, 0])
 print(f"by hand and by the library: {np.log(1.75):.3f}")
-print(
-    "formula:", consistency(far, positive).item(), "library:", ambiguous_consistency(far[None], positive[None]).item()
-)
+library = ambiguous_consistency(far[None], positive[None])
+print("far off, by the formula:", consistency(far, positive).item(), "by the library:", library.item())
 
 # %% [markdown]
 # The library works with logarithms of the sums, so that nothing overflows. And are $y$ probabilities, as equation 7
@@ -310,8 +309,7 @@ print(
 #
 # Labelled faces, weak and strong views go through the network in one pass. Before the training and after each epoch we
 # note what the model makes of the watched faces, in a small file each: its probabilities and, of LEAF, the scores that
-# the gates give the experts. First FixMatch, then LEAF. **Time:** about a minute and a half
-# each.
+# the gates give the experts. First FixMatch, then LEAF. **Time:** about a minute and a half each.
 
 
 # %%
@@ -403,10 +401,10 @@ for level in ("semantic", "instance"):
         print(f"{level} level, share of faces that each expert serves, {title}:", [f"{x:.0%}" for x in load.tolist()])
 
 # %% [markdown]
-# Epoch 0 is before the training. If the rows of a table are alike, the gate does not care about the emotion. If a column
-# is pale everywhere, its expert has hardly any work. The printed shares sum to $K$. Compare the two lines of a level:
-# where they differ, it was the noise of the training that chose, more than the gate, and what is deployed uses fewer
-# experts than were trained.
+# Epoch 0 is before the training. If the rows of a table are alike, the gate does not care about the emotion. If a
+# column is pale everywhere, its expert has hardly any work. The printed shares sum to $K$. Compare the two lines of a
+# level. If the work is even while training but uneven as deployed, then the noise did the choosing, not the gate, and
+# some of the experts that were trained are hardly used.
 #
 # ## Do experts specialise?
 #
