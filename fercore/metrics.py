@@ -60,7 +60,8 @@ def mutual_information(weights: Tensor, group: Tensor, groups: int) -> float:
     :param weights: (N, n), rows sum to 1: with which probability each of n things is chosen for a face.
     :param group: (N,), from 0 to ``groups`` - 1.
     """
-    joint = F.one_hot(group, groups).to(torch.float64).T @ weights.to(torch.float64) / len(weights)
+    joint = F.one_hot(group, groups).double().T @ weights.double()
+    joint = joint / joint.sum()
     alone = joint.sum(1, keepdim=True) * joint.sum(0)
     return float((torch.xlogy(joint, joint) - torch.xlogy(joint, alone)).sum())
 
