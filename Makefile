@@ -37,6 +37,9 @@ notebooks: $(STAMP)  ## rebuild the committed notebooks, with outputs, from note
 results: $(STAMP)  ## measure what the README's table shows; runs already in notebooks/results are skipped
 	$(RUN) -m fercore run --methods baseline --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
 	$(RUN) -m fercore run --methods baseline --weights none --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
+	$(RUN) -m fercore run --methods baseline,rac_rsl --conditions imbalance:100 --seeds 0,1,2,3,4
+	$(RUN) -m fercore run --methods cb,eac --conditions imbalance:100 --seeds 0,1,2
+	$(RUN) -m fercore run --methods baseline,dmue,ada_df --conditions noise:0.3 --seeds 0,1,2,3,4
 	$(RUN) -m fercore.course readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one

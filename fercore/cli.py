@@ -43,7 +43,8 @@ def train(
     """Train a method and test it. Prints overall, mean, recall (by emotion), ece, seconds, n.
 
     :param method: its name, e.g. baseline.
-    :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, joined by '+'.
+    :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, annotators:A+B,
+        joined by '+'.
     :param preset: fast (seconds), quick (a minute on a laptop), paper (a GPU).
     :param data: a folder in fercore's format; BlendFER if left out.
     :param out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out.
@@ -91,11 +92,18 @@ def evaluate(
     return measure(method, open_data(data, method.classes).where(split))
 
 
-def predict(checkpoint: tyro.conf.Positional[Path], photo: tyro.conf.Positional[tuple[Path, ...]]) -> dict[str, Any]:
+def predict(
+    checkpoint: tyro.conf.Positional[Path],
+    photo: tyro.conf.Positional[tuple[Path, ...]],
+    landmarks: bool = False,
+    out: Path = Path("landmarks"),
+) -> dict[str, Any]:
     """Find the faces in photographs and say what each expresses.
 
     :param checkpoint: a run's folder, or its model.safetensors.
     :param photo: image files.
+    :param landmarks: also give each face's 68 landmarks and draw them on copies of the photographs (a la_net only).
+    :param out: folder of these copies.
     """
     from fercore.checkpoints import load_method
     from fercore.photos import CROP_SIZE, predict_photos
@@ -103,7 +111,8 @@ def predict(checkpoint: tyro.conf.Positional[Path], photo: tyro.conf.Positional[
     if not photo:
         raise ValueError("give at least one photo to predict")
     method = load_method(checkpoint)
-    return predict_photos(method, list(photo), max(CROP_SIZE, method.config.size))
+    size = max(CROP_SIZE, method.config.size)
+    return predict_photos(method, list(photo), size, landmarks=out if landmarks else None)
 
 
 def bench(

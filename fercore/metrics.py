@@ -72,6 +72,15 @@ def neighbour_agreement(features: Tensor, label: Tensor, k: int = 10) -> float:
     return float((label[near].mode(1).values == label).double().mean())
 
 
+def landmark_nme(predicted: Tensor, true: Tensor) -> Tensor:
+    """Normalised mean error of landmarks (N, 68, 2): (N,), shares of the distance between the true eyes' centres.
+
+    The mean over the 68 points of how far each is off; NaN for a face with unknown landmarks.
+    """
+    eyes = true[:, 36:42].mean(1) - true[:, 42:48].mean(1)
+    return (predicted - true).norm(dim=2).mean(1) / eyes.norm(dim=1)
+
+
 def report(
     probabilities: Tensor, label: Tensor, names: tuple[str, ...], distribution: Tensor | None = None
 ) -> dict[str, object]:

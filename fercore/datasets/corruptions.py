@@ -1,14 +1,15 @@
 """Conditions: what is done to a training set on purpose, written as text.
 
-``clean`` | ``noise:0.3`` | ``noise:0.3:asymmetric`` | ``imbalance:100`` | ``labels:100``, and combinations joined by
-``+``, applied in the order written. A condition and a seed fix the result; the global random state is neither read
-nor moved.
+``clean`` | ``noise:0.3`` | ``noise:0.3:asymmetric`` | ``imbalance:100`` | ``labels:100`` | ``annotators:A+B``, and
+combinations joined by ``+``, applied in the order written. A condition and a seed fix the result; the global random
+state is neither read nor moved.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,10 @@ from fercore.emotions import NAMES
 CONFUSION = Path(__file__).parent / "blendfer" / "confusion.csv"
 """How people confuse emotions, 8 x 8: the row is what is shown, the column what is said (estimated from FER+ votes)."""
 
-HELP = "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR or labels:NUMBER, joined by '+'"
+POPULATIONS = ("A", "B")
+HELP = (
+    "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR, labels:NUMBER or annotators:A+B, joined by '+'"
+)
 
 COMMON_FIRST = (3, 6, 4, 0, 2, 5, 1, 7)
 """Classes from most to fewest faces in RAF-DB's training set, happiness to fear; contempt, which it lacks, is last."""
@@ -63,14 +67,27 @@ class Labels:
     number: int
 
 
-Step = Noise | Imbalance | Labels
+@dataclass(frozen=True)
+class Annotators:
+    """Each face is labelled anew by one person, who sees its true distribution and confuses what is seen.
+
+    The populations label disjoint parts of the faces, alike many, drawn by lot: column ``annotators`` of the result's
+    table says who labelled which. A confuses as ``CONFUSION`` says; B the other way round, taking surprise for fear
+    about as often as A takes fear for surprise (the matrix transposed, its rows made to sum to one). So inconsistent
+    are labels where datasets are merged (LA-Net, section 4.6).
+    """
+
+    populations: tuple[str, ...]
+
+
+Step = Noise | Imbalance | Labels | Annotators
 
 
 def parse_condition(text: str) -> tuple[Step, ...]:
     """The steps that a condition names; none for ``clean``. Raises ValueError, saying what is wrong."""
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"the condition is empty; {HELP}.")
-    words = [word.strip() for word in text.split("+")]
+    words = [word.strip() for word in re.split(r"\+(?!\s*[A-Z])", text)]  # annotators:A+B is one word
     if "clean" in words:
         if len(words) > 1:
             raise ValueError(f"condition {text!r}: clean cannot be combined with anything; {HELP}.")
@@ -93,6 +110,11 @@ def _parse_step(word: str, text: str) -> Step:
         if not (value >= 1 and value.is_integer()):
             raise ValueError(f"condition {text!r}: the number of labels must be a whole number, not {value:g}.")
         return Labels(int(value))
+    if kind == "annotators" and len(options) == 1:
+        populations = tuple(name.strip() for name in options[0].split("+"))
+        if len(set(populations) & set(POPULATIONS)) < len(populations):
+            raise ValueError(f"condition {text!r}: the annotators are A, B or A+B, not {options[0]}.")
+        return Annotators(populations)
     raise ValueError(f"condition {text!r}: {word!r} is unknown; {HELP}.")
 
 
@@ -115,8 +137,8 @@ def apply_condition(
     :param train: training faces only; validation and test sets are never to be changed.
     :param matrix: (C, C) or (8, 8) confusion for asymmetric noise, rows: true class; by default that of ``CONFUSION``.
     :param order: class numbers from most to fewest faces, for imbalance; by default RAF-DB's (``COMMON_FIRST``).
-    :raises ValueError: an unparsable condition, faces of other splits, a matrix or order that does not fit, or too
-        few faces.
+    :raises ValueError: an unparsable condition, faces of other splits, a matrix or order that does not fit, too few
+        faces, or annotators where the true distributions are unknown.
     """
     steps = parse_condition(condition)
     if (train.split != "train").any():
@@ -128,6 +150,8 @@ def apply_condition(
             data = _add_noise(data, step, random, matrix)
         elif isinstance(step, Imbalance):
             data = _imbalance(data, step, random, order)
+        elif isinstance(step, Annotators):
+            data = _annotate(data, step, random)
         else:
             data = _hide(data, step, random)
     return data
@@ -167,11 +191,7 @@ def _add_noise(data: FaceDataset, step: Noise, random: np.random.Generator, matr
     label = data.label.numpy().copy()
     labelled = np.flatnonzero(label != UNLABELLED)
     rows = random.choice(labelled, _round(step.rate * len(labelled)), replace=False)
-    # inverse of the cumulated row: the first class whose cumulated probability exceeds the draw; the last may fall
-    # short of one by rounding, hence the division
-    cumulated = flips.cumsum(axis=1)
-    cumulated /= cumulated[:, -1:]
-    label[rows] = (random.random(len(rows))[:, None] >= cumulated[label[rows]]).sum(axis=1)
+    label[rows] = _draw(flips[label[rows]], random)
     return data.relabelled(torch.from_numpy(label))
 
 
@@ -193,6 +213,33 @@ def _imbalance(
     for c, count in zip(order, wanted, strict=True):
         keep.append(random.choice(np.flatnonzero(label == c), count, replace=False))
     return data.select(np.sort(np.concatenate(keep)))
+
+
+def annotator_matrix(population: str, classes: int) -> np.ndarray:
+    """(C, C), rows summing to one: what a population says (column) of what a face shows (row); see ``Annotators``."""
+    matrix = confusion_matrix()[:classes, :classes]
+    matrix = matrix.T if population == "B" else matrix
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def _annotate(data: FaceDataset, step: Annotators, random: np.random.Generator) -> FaceDataset:
+    if data.distribution is None:
+        raise ValueError("annotators need the true distribution of each face, which this dataset does not have.")
+    turn = random.permutation(len(data)) % len(step.populations)
+    label = data.label.numpy().copy()
+    for number, population in enumerate(step.populations):
+        theirs = (turn == number) & (label != UNLABELLED)
+        says = data.distribution.numpy()[theirs].astype(float) @ annotator_matrix(population, len(data.classes))
+        label[theirs] = _draw(says, random)
+    table = data.table.assign(annotators=np.array(step.populations)[turn])
+    return replace(data.relabelled(torch.from_numpy(label)), table=table)
+
+
+def _draw(probabilities: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """One class a row of (N, C) probabilities: the first whose cumulated probability exceeds a draw."""
+    cumulated = probabilities.cumsum(axis=1)
+    cumulated /= cumulated[:, -1:]  # the last may fall short of one by rounding
+    return (random.random(len(cumulated))[:, None] >= cumulated).sum(axis=1)
 
 
 def _hide(data: FaceDataset, step: Labels, random: np.random.Generator) -> FaceDataset:

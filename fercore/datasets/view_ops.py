@@ -47,6 +47,13 @@ def move(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+def zoom(image: Tensor, factor: float) -> Tensor:
+    """All images (B, C, H, W) enlarged about their middle (or made smaller); beyond the border its colours continue."""
+    matrix = torch.eye(2, 3, device=image.device, dtype=image.dtype) / factor
+    grid = functional.affine_grid(matrix.expand(len(image), 2, 3), image.shape, align_corners=False)
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
 def move_points(
     points: Tensor, size: tuple[int, int], mirrored: Tensor, angle: Tensor, scale: Tensor, dx: Tensor, dy: Tensor
 ) -> Tensor:

@@ -43,10 +43,11 @@ def fuse(class_distribution: Tensor, label_distribution: Tensor, weight: Tensor)
 
 
 def kl_to_prediction(target: Tensor, logits: Tensor, label: Tensor) -> Tensor:
-    """KL(d || p), the mean over labelled faces (Ada-DF, equation 13; its printed minus sign is a slip).
+    """KL(d || p), the mean over labelled faces (Ada-DF, equation 13; LA-Net, equation 7; both print a minus by slip).
 
     :param target: d, (N, C). logits: of p, (N, C). label: (N,), which faces count.
     """
+    target = target.clamp(min=torch.finfo(target.dtype).tiny)  # 0 log 0 is 0, but its gradient NaN
     each = F.kl_div(logits.float().log_softmax(1), target, reduction="none").sum(1)
     known = label != UNLABELLED
     return torch.where(known, each, 0).sum() / known.sum().clamp(min=1)

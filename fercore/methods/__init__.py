@@ -17,6 +17,7 @@ from fercore.methods.dmue import Dmue
 from fercore.methods.eac import Eac
 from fercore.methods.fixmatch import FixMatch
 from fercore.methods.flexmatch import FlexMatch
+from fercore.methods.la_net import LaNet
 from fercore.methods.leaf import Leaf
 from fercore.methods.mean_teacher import MeanTeacher
 from fercore.methods.pseudo_label import PseudoLabel
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
     "scn": Scn,
     "dmue": Dmue,
     "ada_df": AdaDf,
+    "la_net": LaNet,
     "leaf": Leaf,
     "pseudo_label": PseudoLabel,
     "mean_teacher": MeanTeacher,

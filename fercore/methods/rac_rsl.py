@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.datasets.view_ops import zoom
 from fercore.losses.attention import attention_consistency, attention_maps
 from fercore.losses.ramps import rise
 from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
@@ -39,9 +39,7 @@ def _mirror(x: Tensor) -> Tensor:
 
 def _zoom(x: Tensor) -> Tensor:
     """The middle of the picture, enlarged."""
-    matrix = torch.eye(2, 3, device=x.device, dtype=x.dtype) / ZOOM
-    grid = F.affine_grid(matrix.expand(len(x), 2, 3), x.shape, align_corners=False)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    return zoom(x, ZOOM)
 
 
 TRANSFORMS = {

@@ -3,6 +3,7 @@
 from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, eye_frame, frame_like_blendfer
 from fercore.photos.evaluate import evaluate_photos
 from fercore.photos.faces import Face, find_faces
+from fercore.photos.landmarks import draw_landmarks, find_landmarks
 from fercore.photos.predict import classify_crops, predict_photos
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "Face",
     "classify_crops",
     "crop_like_blendfer",
+    "draw_landmarks",
     "evaluate_photos",
     "eye_frame",
     "find_faces",
+    "find_landmarks",
     "frame_like_blendfer",
     "predict_photos",
 ]

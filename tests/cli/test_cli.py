@@ -184,6 +184,29 @@ def test_predict_and_evaluate_take_photographs(trained, capsys, tmp_path):
     assert {"overall", "mean", "recall", "ece", "seconds"} <= set(figures)
 
 
+def test_predict_draws_landmarks_with_a_method_that_knows_them(data, trained, monkeypatch, capsys, tmp_path):
+    from skimage import data as pictures
+    from skimage.io import imread, imsave
+
+    monkeypatch.chdir(tmp_path)
+    imsave("astronaut.png", pictures.astronaut())
+    call(capsys, "train", "la_net", *QUICK, "--data", data, "--out", "la_net")
+    (photo,) = call(capsys, "predict", "la_net", "astronaut.png", "--landmarks")["photos"]
+    (face,) = photo["faces"]
+    assert len(face["landmarks"]) == 68
+    x, y, w, h = face["box"]
+    eye = [sum(point[i] for point in face["landmarks"][36:42]) / 6 for i in (0, 1)]
+    assert x < eye[0] < x + w / 2
+    assert y < eye[1] < y + h
+    assert photo["drawn"] == "landmarks/1-astronaut.png"
+    drawn, plain = imread(photo["drawn"]), imread("astronaut.png")
+    assert drawn.shape == plain.shape
+    assert (drawn != plain).any(-1).sum() > 68
+    said = refuse(capsys, "predict", trained, "astronaut.png", "--landmarks", "--out", "other")
+    assert said == "fercore: this Baseline predicts no landmarks; train la_net for them"
+    assert "landmarks" not in call(capsys, "predict", "la_net", "astronaut.png")["photos"][0]["faces"][0]
+
+
 def test_data_says_what_is_in_a_folder(data, monkeypatch, capsys):
     found = call(capsys, "data", data)
     assert set(found["splits"]) == {"train", "val", "test"}

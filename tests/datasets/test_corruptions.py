@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fercore.datasets import UNLABELLED, FaceDataset, apply_condition, corruptions, parse_condition
-from fercore.datasets.corruptions import Imbalance, Labels, Noise
+from fercore.datasets.corruptions import Annotators, Imbalance, Labels, Noise
 from fercore.emotions import NAMES
 
 
@@ -33,6 +33,8 @@ def test_parsing():
         Imbalance(100),
         Labels(70),
     )
+    assert parse_condition("annotators:A+B") == (Annotators(("A", "B")),)
+    assert parse_condition("annotators:B+noise:0.1") == (Annotators(("B",)), Noise(0.1, True))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,9 @@ def test_parsing():
         ("clean+noise:0.1", "clean cannot be combined"),
         ("noise:0.1+", "'' is unknown"),
         ("labels:100:2", "is unknown"),
+        ("annotators", "'annotators' is unknown"),
+        ("annotators:A+C", "the annotators are A, B or A\\+B, not A\\+C"),
+        ("annotators:A+A", "the annotators are A, B"),
         (None, "is empty"),
     ],
 )
@@ -230,3 +235,41 @@ def test_validation_and_test_sets_are_never_touched():
     for part in (data, data.where("val"), data.where("test")):
         with pytest.raises(ValueError, match="training faces only"):
             apply_condition(part, "noise:0.5")
+
+
+def shown(emotion: int, n: int = 12_000) -> FaceDataset:
+    """Faces that all show one emotion, of which their labels say something else."""
+    images = torch.zeros(n, 3, 1, 1, dtype=torch.uint8)
+    return FaceDataset.from_arrays(images, [3] * n, distribution=torch.eye(7)[[emotion] * n])
+
+
+def test_two_populations_of_annotators_label_a_half_each_by_their_own_confusion():
+    people = corruptions.confusion_matrix()[:7, :7]
+    data = apply_condition(shown(1), "annotators:A+B")
+    who = data.table["annotators"].to_numpy()
+    assert (who == "A").sum() == (who == "B").sum() == 6000
+    for population, row in (("A", people[1]), ("B", people[:, 1])):
+        said = np.bincount(data.label.numpy()[who == population], minlength=7) / 6000
+        np.testing.assert_allclose(said, row / row.sum(), atol=0.03)
+    assert (data.clean_label == 3).all()
+    again, other = apply_condition(shown(1), "annotators:A+B"), apply_condition(shown(1), "annotators:A+B", seed=1)
+    assert torch.equal(data.label, again.label)
+    assert not torch.equal(data.label, other.label)
+
+
+def test_annotators_judge_a_mixed_face_by_its_distribution():
+    mixed = torch.tensor([0.5, 0, 0, 0.5, 0, 0, 0])
+    data = FaceDataset.from_arrays(
+        torch.zeros(9000, 3, 1, 1, dtype=torch.uint8), [0] * 9000, distribution=mixed.expand(9000, 7)
+    )
+    people = corruptions.confusion_matrix()[:7, :7]
+    people = people / people.sum(1, keepdims=True)
+    said = np.bincount(apply_condition(data, "annotators:A").label, minlength=7) / 9000
+    np.testing.assert_allclose(said, (people[0] + people[3]) / 2, atol=0.02)
+
+
+def test_annotators_leave_hidden_labels_hidden_and_need_true_distributions():
+    data = apply_condition(shown(1, 70).relabelled(torch.arange(70) % 7), "labels:14+annotators:A+B")
+    assert int((data.label != UNLABELLED).sum()) == 14
+    with pytest.raises(ValueError, match="annotators need the true distribution"):
+        apply_condition(TRAIN, "annotators:A")

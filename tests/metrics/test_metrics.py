@@ -111,3 +111,15 @@ def test_neighbour_agreement_against_scikit_learn(sample):
         model = KNeighborsClassifier(5).fit(probabilities[others], label[others])
         hits += int(model.predict(probabilities[i : i + 1])[0] == label[i])
     assert metrics.neighbour_agreement(probabilities, label, 5) == pytest.approx(hits / N)
+
+
+def test_landmarks_are_off_by_a_share_of_the_distance_between_the_eyes():
+    """By hand: eyes 20 pixels apart; one point of 68 is off by 3 and 4 pixels, so by 5."""
+    true = torch.zeros(2, 68, 2)
+    true[:, 42:48, 0] = 20
+    predicted = true.clone()
+    predicted[0, 8] += torch.tensor([3.0, 4.0])
+    true[1, 5] = torch.nan
+    first, second = metrics.landmark_nme(predicted, true).tolist()
+    assert first == pytest.approx(5 / 68 / 20)
+    assert math.isnan(second)

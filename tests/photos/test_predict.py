@@ -53,14 +53,34 @@ def test_probabilities_are_the_methods_own():
     assert list(face["probabilities"])[-1] == "contempt"
 
 
-def test_mirrored_copy_is_averaged_in():
+def test_mirrored_copies_are_averaged_in():
     photo = read(HOPPER)
     crops = [crop_like_blendfer(photo, face) for face in find_faces(photo)]
     plain = classify_crops(Sides(), crops, tta=False)[0]
     both = classify_crops(Sides(), crops, tta=True)[0]
     assert abs(plain[0] - plain[1]) > 0.01
     assert both[0] == pytest.approx(both[1].item(), abs=1e-6)
-    assert both[0] == pytest.approx(((plain[0] + plain[1]) / 2).item(), abs=1e-6)
+
+
+def test_wider_and_tighter_cuts_are_averaged_in():
+    seen = []
+
+    class Notes(torch.nn.Module):
+        """Says how bright the middle is: 1 pixel in 64 of a dark picture is white."""
+
+        def forward(self, image):
+            seen.append(image.mean((1, 2, 3)))
+            return torch.stack([image.mean((1, 2, 3)), torch.zeros(len(image))], 1)
+
+    crop = np.zeros((64, 64, 3), np.uint8)
+    crop[28:36, 28:36] = 255
+    found = classify_crops(Notes(), [crop])[0]
+    area = 64 / 64**2
+    assert [float(mean) for mean in seen] == pytest.approx(
+        [area, area, area * 0.92**2, area * 0.92**2, area * 1.08**2, area * 1.08**2], rel=0.03
+    )
+    expected = np.mean([1 / (1 + np.exp(-float(mean))) for mean in seen])
+    assert found[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_many_crops_go_in_batches():

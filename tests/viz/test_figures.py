@@ -235,7 +235,7 @@ def test_mixing_draws_each_distribution_with_the_truth_and_their_divergence():
     assert [bar.get_width() for bar in left.patches] == pytest.approx(TRUTH.tolist())
     assert [line.get_xdata()[0] for line in right.lines] == pytest.approx(TRUTH.tolist())
     far = metrics.js_divergence(torch.eye(7)[3:4].double(), torch.tensor(TRUTH[None]))
-    assert texts(drawn) == ["JS 0.00", f"JS {far.item():.2f}"]
+    assert texts(drawn) == ["black marks: the truth", "JS 0.00", f"JS {far.item():.2f}"]
     weights = [text.get_weight() for text in left.get_yticklabels()]
     assert [n for n, weight in enumerate(weights) if weight == "bold"] == [3]
 

@@ -79,11 +79,7 @@ print(f"{len(train):,} training faces, {flipped.float().mean():.0%} of them with
 
 # %%
 on_label = train.distribution[torch.arange(len(train)), train.label]
-groups = {
-    "clear": ~flipped & (on_label >= 0.7),
-    "ambiguous": ~flipped & (on_label < 0.7),
-    "flipped": flipped,
-}
+groups = {"clear": ~flipped & (on_label >= 0.7), "ambiguous": ~flipped & (on_label < 0.7), "flipped": flipped}
 
 
 def caption(row):
@@ -480,11 +476,8 @@ def class_table(epoch=last, t=settings.threshold):
     """The class distributions after an epoch, beside the truth."""
     seen = by_epoch[epoch]
     own = (seen["sums"] / seen["counts"].clamp(min=1)[:, None]).diagonal()
-    panels = {
-        "mined": class_distributions(seen["sums"], seen["counts"], t),
-        "truth of the faces so labelled": carry,
-        "truth, flipped ones left out": really,
-    }
+    mined = class_distributions(seen["sums"], seen["counts"], t)
+    panels = {"mined": mined, "truth of the faces so labelled": carry, "truth, flipped ones left out": really}
     title = f"class distributions after epoch {epoch}, t = {t:.2f}: {int((own >= t).sum())} of {len(names)} trusted"
     return viz.class_matrices(panels, names, own < t, title)
 

@@ -472,7 +472,7 @@ def one_set(T=settings.threshold, kind="blend", face=0, epoch=last):
     p = leaf_seen[epoch]["probabilities"][row]
     chosen = positive_set(p[None], T)[0]
     first, other = ("inside" if chosen[c] else "outside" for c in (main[row], second[row]))
-    title = f"true first emotion {first}, second {other}"
+    title = f"true first emotion {first}" + (f", second {other}" if blend[row] else "")
     return viz.candidates(watched.images[row], p, chosen, truth[row], names, T, title)
 
 

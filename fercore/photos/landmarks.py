@@ -1,0 +1,49 @@
+"""Where the 68 landmarks of the faces in a photograph are, and the photograph with them drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from fercore.datasets.landmarks import mirror_landmarks
+from fercore.methods.base import Method
+from fercore.photos.ask import ask
+from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, frame_like_blendfer
+from fercore.photos.faces import Face
+
+POINT, EDGE = (255, 214, 0), (30, 30, 30)
+"""Yellow with a dark edge: seen on skin of every colour, and by colour-blind eyes."""
+
+
+def find_landmarks(method: Method, image: np.ndarray, faces: Sequence[Face], size: int = CROP_SIZE) -> list[np.ndarray]:
+    """The landmarks of each face, (68, 2) places (x, y) in the photograph, whose first pixel's centre is (0.5, 0.5).
+
+    The mean of what the method says of a crop and of the mirrored one.
+    image: (H, W, 3) uint8. size: of the crops in pixels. Raises ValueError if the method predicts no landmarks.
+    """
+
+    def both_ways(crops: Tensor) -> Tensor:
+        mirrored = mirror_landmarks(method.landmarks(crops.flip(3)))
+        mirrored[..., 0] = crops.shape[3] - 1 - mirrored[..., 0]
+        return (method.landmarks(crops) + mirrored) / 2
+
+    if not faces:
+        return []
+    points = ask(method, [crop_like_blendfer(image, face, size) for face in faces], both_ways).numpy()
+    frames = [frame_like_blendfer(face, size) for face in faces]
+    return [(p + 0.5) @ turn.T + origin for p, (turn, origin) in zip(points, frames, strict=True)]
+
+
+def draw_landmarks(image: np.ndarray, faces: Iterable[np.ndarray]) -> Image.Image:
+    """A copy of the photograph (H, W, 3) uint8 with a dot at each place (68, 2) of each face, sized by the face."""
+    drawn = Image.fromarray(image)
+    pen = ImageDraw.Draw(drawn)
+    for points in map(np.asarray, faces):
+        radius = max(1.0, np.ptp(points[:, 0]) / 90)
+        for x, y in points - 0.5:  # Pillow counts from the first pixel's centre
+            box = (x - radius, y - radius, x + radius, y + radius)
+            pen.ellipse(box, fill=POINT, outline=EDGE if radius >= 2 else None)
+    return drawn
