@@ -7,6 +7,7 @@ left out of means.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED
@@ -51,6 +52,24 @@ def js_divergence(p: Tensor, q: Tensor) -> Tensor:
     """(N, C), (N, C) -> (N,) Jensen-Shannon: (KL(p, m) + KL(q, m)) / 2 with m = (p + q) / 2; nats, from 0 to log 2."""
     middle = (p + q) / 2
     return (kl_divergence(p, middle) + kl_divergence(q, middle)) / 2
+
+
+def mutual_information(weights: Tensor, group: Tensor, groups: int) -> float:
+    """How much a soft choice tells of a face's group (or the group of the choice), in nats; 0: nothing.
+
+    :param weights: (N, n), rows sum to 1: with which probability each of n things is chosen for a face.
+    :param group: (N,), from 0 to ``groups`` - 1.
+    """
+    joint = F.one_hot(group, groups).double().T @ weights.double()
+    joint = joint / joint.sum()
+    alone = joint.sum(1, keepdim=True) * joint.sum(0)
+    return float((torch.xlogy(joint, joint) - torch.xlogy(joint, alone)).sum())
+
+
+def neighbour_agreement(features: Tensor, label: Tensor, k: int = 10) -> float:
+    """For which share of the faces most of the k nearest others have its label. (N, d), (N,); N > k."""
+    near = torch.cdist(features, features).fill_diagonal_(torch.inf).topk(k, largest=False).indices
+    return float((label[near].mode(1).values == label).double().mean())
 
 
 def landmark_nme(predicted: Tensor, true: Tensor) -> Tensor:

@@ -190,7 +190,7 @@ class FaceDataset:
     def images(self) -> Tensor:
         """(N, 3, H, W) uint8 on the CPU: a part of the store if the rows are consecutive, else a copy, made once."""
         first, last = int(self.rows[0]), int(self.rows[-1])
-        if torch.equal(self.rows, torch.arange(first, last + 1)):
+        if last - first + 1 == len(self) and torch.equal(self.rows, torch.arange(first, last + 1)):
             return self.store[first : last + 1]
         return self.store.index_select(0, self.rows)
 

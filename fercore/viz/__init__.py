@@ -5,16 +5,19 @@ by pyplot, none is drawn twice.
 """
 
 from fercore.viz.attention import class_weights, flip_maps
+from fercore.viz.candidates import candidates
 from fercore.viz.claims import Claim, claims_markdown
-from fercore.viz.curves import learning_curves
+from fercore.viz.curves import learning_curves, shares
 from fercore.viz.diagram import pipeline
 from fercore.viz.distributions import agreement, class_counts, distribution_bars, face_lab
 from fercore.viz.embedding import embedding, embedding_plotly
 from fercore.viz.explore import explore
 from fercore.viz.faces import attention_strip, contact_sheet, opinions
+from fercore.viz.gates import face_gate, gate_maps
 from fercore.viz.mixing import class_matrices, closeness, mixing, weights_by_group
 from fercore.viz.quality import class_recall, confusion, reliability, verification
 from fercore.viz.relations import relation_maps
+from fercore.viz.scarcity import label_curve
 from fercore.viz.show import show
 from fercore.viz.sweep import sweeps
 from fercore.viz.tables import results_figure, results_markdown, summarise
@@ -23,6 +26,7 @@ __all__ = [
     "Claim",
     "agreement",
     "attention_strip",
+    "candidates",
     "claims_markdown",
     "class_counts",
     "class_matrices",
@@ -35,8 +39,11 @@ __all__ = [
     "embedding",
     "embedding_plotly",
     "explore",
+    "face_gate",
     "face_lab",
     "flip_maps",
+    "gate_maps",
+    "label_curve",
     "learning_curves",
     "mixing",
     "opinions",
@@ -45,6 +52,7 @@ __all__ = [
     "reliability",
     "results_figure",
     "results_markdown",
+    "shares",
     "show",
     "summarise",
     "sweeps",

@@ -14,13 +14,14 @@ from scipy.stats import t as student
 class Claim:
     """That ``method`` beats ``rival`` under ``condition``.
 
-    text: what is compared. source: the table or figure of the paper. paper: its difference, in points.
+    text: what is compared. source: the table or figure of the paper. paper: its difference, in points; None where the
+    paper draws it without a number.
     score: which accuracy, "mean" or "overall". Variants as in notebooks/results/runs.csv.
     """
 
     text: str
     source: str
-    paper: float
+    paper: float | None
     method: str
     condition: str
     variant: str = ""
@@ -64,8 +65,9 @@ def claims_markdown(claims: Sequence[Claim], runs: pd.DataFrame, preset: str = "
         mean, half, n = difference(claim, runs, preset)
         spread = "" if np.isnan(half) else f" ± {half:.1f}"
         here = "" if np.isnan(mean) else f"{mean:+.1f}{spread} ({n})"
+        theirs = "no number" if claim.paper is None else f"{claim.paper:+.1f}"
         lines.append(
-            f"| {claim.text}; {claim.condition}, {claim.score} accuracy | {claim.source} | {claim.paper:+.1f} | {here} "
+            f"| {claim.text}; {claim.condition}, {claim.score} accuracy | {claim.source} | {theirs} | {here} "
             f"| {verdict(mean, half)} |"
         )
     return "\n".join(lines)

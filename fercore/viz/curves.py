@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fercore.viz.style import ACCENT, CONTRAST, MUTED, new_figure, styled
+from fercore.viz.arrays import to_numpy
+from fercore.viz.distributions import Values
+from fercore.viz.style import ACCENT, CONTRAST, MUTED, new_figure, percent, styled
 
 LOOKS = ((ACCENT, "-"), (CONTRAST, "--"), ("#009E73", "-."), ("#CC79A7", ":"), (MUTED, (0, (6, 1, 1, 1))))
 
@@ -53,4 +55,40 @@ def learning_curves(history: Sequence[dict]) -> Figure:
         _lines(axes[1], scores, len(history), lambda value: f"{100 * value:.0f} %")
         axes[1].set_title("accuracy on the validation set")
         axes[1].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+    return figure
+
+
+@styled
+def shares(
+    x: Values,
+    panels: Mapping[str, Mapping[str, Values]],
+    xlabel: str,
+    marked: float | None = None,
+    title: str = "",
+) -> Figure:
+    """Shares of faces, in percent, against something: one panel a group, one line a share.
+
+    x: (N,). panels: panel title -> name -> (N,) in [0, 1]; NaN leaves a gap. All panels name the same shares, or fewer.
+    marked: a place on the x axis that gets a dashed line.
+    """
+    x = to_numpy(x)
+    lines = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    figure, all_axes = new_figure(3.1 * len(panels) + 2.3, 2.9, ncols=len(panels), sharey=True)
+    looks = dict(zip(lines, cycle(LOOKS), strict=False))
+    for axes, (panel, values) in zip(all_axes, panels.items(), strict=True):
+        for name, share in values.items():
+            colour, dashes = looks[name]
+            marker = "o" if len(x) <= 12 else None
+            axes.plot(x, to_numpy(share), color=colour, linestyle=dashes, marker=marker, markersize=4, label=name)
+        if marked is not None:
+            axes.axvline(marked, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set(ylim=(0, 1.03), xlabel=xlabel)
+        if len(x) <= 12:
+            axes.set_xticks(x)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], [percent(value) for value in (0, 0.25, 0.5, 0.75, 1)])
+        axes.set_title(panel, fontsize=9.5)
+        axes.grid(axis="y")
+    handles = {text: line for axes in all_axes for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend([handles[name] for name in lines], lines, loc="outside right upper")
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
     return figure

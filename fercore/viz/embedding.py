@@ -26,16 +26,20 @@ PLOTLY_MARKERS = {
 
 
 @styled
-def embedding(points: Values, label: Values, names: Sequence[str], title: str = "") -> Figure:
-    """A scatter plot with each emotion named where most of its points lie. points: (N, 2). label: (N,)."""
+def embedding(points: Values, label: Values, names: Sequence[str], title: str = "", legend: bool = False) -> Figure:
+    """A scatter plot with each emotion named where most of its points lie. points: (N, 2). label: (N,).
+
+    legend: name them at the side instead, for emotions that lie all over the place.
+    """
     points, label = to_numpy(points), to_numpy(label).astype(int)
     figure, (axes,) = new_figure(5.6, 4.6)
     for index, name in enumerate(names):
         own = points[label == index]
-        axes.scatter(own[:, 0], own[:, 1], s=13, marker=MARKERS[name], color=COLOURS[name], alpha=0.65, linewidth=0)
+        look = {"marker": MARKERS[name], "color": COLOURS[name], "alpha": 0.65, "linewidth": 0, "label": name}
+        axes.scatter(own[:, 0], own[:, 1], s=13, **look)
     for index, name in enumerate(names):
         own = points[label == index]
-        if len(own):
+        if len(own) and not legend:
             outline = [withStroke(linewidth=3.5, foreground="white")]
             axes.text(
                 *np.median(own, 0), name, ha="center", va="center", weight="bold", fontsize=10, path_effects=outline
@@ -43,6 +47,8 @@ def embedding(points: Values, label: Values, names: Sequence[str], title: str = 
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_title(title)
+    if legend:
+        figure.legend(loc="outside right upper", markerscale=1.8)
     return figure
 
 

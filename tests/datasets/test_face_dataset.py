@@ -112,6 +112,7 @@ def test_parts_share_the_images(folder):
     assert (part.images == data.images[rows]).all()
     assert part.label.tolist() == data.label[rows].tolist()
     assert part.table["strength"].tolist() == data.table["strength"].iloc[rows].tolist()
+    assert (data.select([17, 5, 3]).images == data.images[[17, 5, 3]]).all()  # the first row may lie behind the last
     again = part.select([False, True, False, True])
     assert (again.images == data.images[[3, 17]]).all()
     assert (again.landmarks == data.landmarks[[3, 17]]).all()

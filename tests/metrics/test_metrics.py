@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, recall_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, mutual_info_score, recall_score
+from sklearn.neighbors import KNeighborsClassifier
 
 from fercore import metrics
 from fercore.datasets import UNLABELLED
@@ -87,6 +88,29 @@ def test_report_skips_hidden_labels_and_has_no_nan(sample):
     assert metrics.report(probabilities, label, class_names(C))["js_truth"] is None
     with pytest.raises(ValueError, match="no face of this set has a label"):
         metrics.report(probabilities, torch.full((N,), UNLABELLED), class_names(C))
+
+
+def test_mutual_information_against_scikit_learn_and_by_hand():
+    g = torch.Generator().manual_seed(0)
+    group, choice = torch.randint(0, C, (2, N), generator=g)
+    choice = torch.where(choice < 3, group, choice)
+    hard = torch.nn.functional.one_hot(choice, C).float()
+    assert metrics.mutual_information(hard, group, C) == pytest.approx(mutual_info_score(group, choice))
+    pair = torch.tensor([0, 0, 1, 1])
+    soft = torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.25, 0.75], [0.25, 0.75]])
+    by_hand = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert metrics.mutual_information(soft, pair, 3) == pytest.approx(by_hand)
+    assert metrics.mutual_information(torch.full((4, 5), 0.2), pair, 2) == pytest.approx(0)
+
+
+def test_neighbour_agreement_against_scikit_learn(sample):
+    probabilities, label, _ = sample
+    hits = 0
+    for i in range(N):
+        others = [j for j in range(N) if j != i]
+        model = KNeighborsClassifier(5).fit(probabilities[others], label[others])
+        hits += int(model.predict(probabilities[i : i + 1])[0] == label[i])
+    assert metrics.neighbour_agreement(probabilities, label, 5) == pytest.approx(hits / N)
 
 
 def test_landmarks_are_off_by_a_share_of_the_distance_between_the_eyes():

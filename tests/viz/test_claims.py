@@ -42,3 +42,10 @@ def test_the_table_says_what_was_and_what_was_not_measured():
     lines = claims_markdown([CLAIM, absent], runs({0: 0.6, 1: 0.7}, {0: 0.5, 1: 0.6})).splitlines()
     assert "| +2.0 | +10.0 ± 0.0 (2) | holds |" in lines[2]
     assert lines[3].endswith("| +1.0 |  | not measured |")
+
+
+def test_a_claim_that_the_paper_only_draws_has_no_number():
+    drawn = Claim("new against old", "Figure 7", None, "new", "clean", rival="old")
+    assert "| Figure 7 | no number | +10.0 ± 0.0 (2) | holds |" in claims_markdown(
+        [drawn], runs({0: 0.6, 1: 0.7}, {0: 0.5, 1: 0.6})
+    )

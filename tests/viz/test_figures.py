@@ -55,9 +55,14 @@ def sweep() -> pd.DataFrame:
     return table.assign(overall=[0.5, 0.4, 0.3, 0.6, 0.9], mean=0.4)
 
 
+def scarce() -> pd.DataFrame:
+    return pd.concat([runs().assign(condition=f"labels:{number}") for number in (400, 100)])
+
+
 FIGURES = {
     "agreement": lambda: viz.agreement(np.array([3, 5, 6, 10, 10])),
     "attention_strip": lambda: viz.attention_strip(faces(2), torch.rand(2, 4, 4), ["a", "b"], "title"),
+    "candidates": lambda: viz.candidates(faces(1)[0], TRUTH, TRUTH > 0.05, TRUTH[::-1].copy(), NAMES, 0.9, "title"),
     "class_counts": lambda: viz.class_counts(torch.arange(7), NAMES),
     "class_recall": lambda: viz.class_recall(TRUTH, VOTES, NAMES, 0.7, 0.6),
     "class_weights": lambda: viz.class_weights(torch.arange(1, 8), torch.rand(7), NAMES),
@@ -70,7 +75,11 @@ FIGURES = {
     "contact_sheet": lambda: viz.contact_sheet(faces(5), captions=list("abcde"), columns=3, rows=["x", "y"], title="t"),
     "distribution_bars": lambda: viz.distribution_bars(TRUTH, NAMES, VOTES),
     "embedding": lambda: viz.embedding(np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 6, NAMES),
+    "face_gate": lambda: viz.face_gate(faces(1)[0], [0.3, 0, 0.7], np.full((7, 3), 1 / 3), NAMES, 2, "title"),
     "face_lab": lambda: viz.face_lab(faces(1)[0], TRUTH, VOTES, NAMES),
+    "gate_maps": lambda: viz.gate_maps({"a": torch.rand(7, 4), "b": torch.full((7, 2), torch.nan)}, NAMES, "title"),
+    "label_curve": lambda: viz.label_curve(viz.summarise(scarce())),
+    "label_curve_of_nothing": lambda: viz.label_curve(viz.summarise(runs())),
     "learning_curves": lambda: viz.learning_curves(history(4)),
     "learning_curves_one_epoch": lambda: viz.learning_curves(history(1)),
     "mixing": lambda: viz.mixing(
@@ -84,6 +93,7 @@ FIGURES = {
     "relation_maps": lambda: viz.relation_maps({"a": np.eye(6), "b": np.ones((6, 6))}, np.arange(6) // 2, NAMES, "t"),
     "reliability": lambda: viz.reliability(torch.rand(50), torch.arange(50) % 2 == 0),
     "results_figure": lambda: viz.results_figure(viz.summarise(runs())),
+    "shares": lambda: viz.shares([0, 1, 2], {"a": {"x": [0.1, np.nan, 1]}, "b": {"y": torch.rand(3)}}, "epoch", 1, "t"),
     "sweeps": lambda: viz.sweeps(sweep(), {"lam": 2.0, "alpha": 0.1}, 0.4),
     "verification": lambda: viz.verification([0.0, 0.1, 0.2, 0.7], [0.1, 0.8, 0.1, 0.0], 0.9),
     "weights_by_group": lambda: viz.weights_by_group(
@@ -253,3 +263,50 @@ def test_closeness_marks_the_nearest_of_each_group():
     blue = [mpl.colors.to_hex(bar.get_facecolor()) == "#0072b2" for axes in (left, right) for bar in axes.patches]
     assert blue == [False, True, True, False]
     assert [text.get_text() for text in left.texts] == ["0.200", "0.100"]
+
+
+def test_a_face_gate_names_the_dropped_experts_and_frames_the_row_of_the_face():
+    _, bars, heat = viz.face_gate(faces(1)[0], [0.25, 0, 0.75], np.full((7, 3), 1 / 3), NAMES, 5).axes
+    assert [text.get_text() for text in bars.texts] == ["25 %", "dropped", "75 %"]
+    assert {text.get_text() for text in heat.texts} == {"33"}
+    assert heat.patches[0].get_y() == 4.5
+
+
+def test_gate_maps_share_one_scale_and_leave_out_what_is_not_known():
+    left, right = viz.gate_maps({"a": np.full((7, 2), 0.5), "b": np.full((7, 4), np.nan)}, NAMES).axes
+    assert [image.get_clim() for axes in (left, right) for image in axes.images] == [(0, 0.5)] * 2
+    assert (len(left.texts), len(right.texts)) == (14, 0)
+
+
+def test_candidates_are_in_order_with_their_sums_and_the_positive_ones_bold():
+    p = np.array([0.1, 0.5, 0.3, 0.1, 0, 0, 0])
+    _, axes = viz.candidates(faces(1)[0], p, p >= 0.3, TRUTH, NAMES, 0.75).axes
+    ticks = axes.get_yticklabels()
+    assert [tick.get_text() for tick in ticks][:4] == ["fear", "disgust", "surprise", "happiness"]
+    assert [tick.get_weight() for tick in ticks][:3] == ["bold", "bold", "normal"]
+    assert [text.get_text() for text in axes.texts][:4] == ["0.50", "0.80", "0.90", "1.00"]
+    assert axes.get_title(loc="left") == "T = 0.75: 2 of 7 positive"
+
+
+def test_a_label_curve_has_a_line_a_method_in_ascending_order_of_labels():
+    left, right = viz.label_curve(viz.summarise(scarce())).axes
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["100", "400"]
+    for axes, value in ((left, 65), (right, 45)):
+        drawn = [container.lines[0].get_ydata() for container in axes.containers]
+        assert np.allclose(drawn, value)
+        assert np.shape(drawn) == (2, 2)
+
+
+def test_shares_keep_the_look_of_a_line_in_every_panel():
+    figure = viz.shares([0, 1], {"a": {"x": [0, 1], "y": [1, 0]}, "b": {"y": [0.5, 0.5]}}, "epoch")
+    left, right = figure.axes
+    assert left.lines[1].get_color() == right.lines[0].get_color() != left.lines[0].get_color()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y"]
+
+
+def test_an_embedding_names_the_emotions_at_their_place_or_at_the_side():
+    points, label = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 6
+    assert texts(viz.embedding(points, label, NAMES)) == list(NAMES[:6])
+    drawn = viz.embedding(points, label, NAMES, legend=True)
+    assert texts(drawn) == []
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == list(NAMES)
