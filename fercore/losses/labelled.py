@@ -15,3 +15,8 @@ def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0
     """
     total = F.cross_entropy(logits, label, ignore_index=UNLABELLED, label_smoothing=smoothing, reduction="sum")
     return total / (label != UNLABELLED).sum().clamp(min=1)
+
+
+def membership(label: Tensor, classes: int) -> Tensor:
+    """One-hot labels (N,) -> (N, C) float; rows of UNLABELLED faces are 0."""
+    return F.one_hot(label.clamp(min=0), classes).float() * (label != UNLABELLED)[:, None]

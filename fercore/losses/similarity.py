@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fercore.datasets.batch import UNLABELLED
-from fercore.losses.labelled import labelled_cross_entropy
+from fercore.losses.labelled import labelled_cross_entropy, membership
 
 
 def relations(features: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: 
     :return: (N, 2 C).
     """
     unit = F.normalize(features.float(), dim=1)
-    member = _membership(label, classes)
+    member = membership(label, classes)
     centres = (member / member.sum(0).clamp(min=1)).T @ unit  # a mean of cosines is the cosine with the mean direction
     similarity = unit @ centres.T
     if stretched:
@@ -53,14 +53,9 @@ def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: 
 
 def relative_confidence(confidence: Tensor, label: Tensor, classes: int) -> Tensor:
     """Confidence (N,) over its mean among the batch's faces of the same label; labels (N,). UNLABELLED: unchanged."""
-    member = _membership(label, classes)
+    member = membership(label, classes)
     mean = (member.T @ confidence) / member.sum(0).clamp(min=1)
     return confidence / (member @ mean + (1 - member.sum(1))).clamp(min=1e-6)
-
-
-def _membership(label: Tensor, classes: int) -> Tensor:
-    """One-hot labels (N, C); rows of UNLABELLED faces are 0."""
-    return F.one_hot(label.clamp(min=0), classes).float() * (label != UNLABELLED)[:, None]
 
 
 def weighted_cross_entropy(logits: Tensor, confidence: Tensor, label: Tensor) -> Tensor:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
-from fercore.losses.labelled import labelled_cross_entropy
+from fercore.losses.labelled import labelled_cross_entropy, membership
 from fercore.losses.ramps import ramps
 from fercore.losses.rank import rank_regularisation
 from fercore.methods.base import Clock, Method, NetworkConfig
@@ -164,7 +163,7 @@ class AdaDf(Method):
         self.train()
 
     def _remember(self, logits: Tensor, label: Tensor) -> None:
-        member = F.one_hot(label.clamp(min=0), self.classes).float() * (label != UNLABELLED)[:, None]
+        member = membership(label, self.classes)
         self.sums.add_(member.T @ logits.detach().softmax(1))
         self.counts.add_(member.sum(0))
 
