@@ -8,6 +8,7 @@ from torchmetrics.functional.classification import binary_auroc
 
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED
+from fercore.losses.labelled import membership
 from fercore.methods.base import Method
 from fercore.metrics import js_divergence, kl_divergence
 
@@ -23,7 +24,7 @@ def has_flipped_labels(data: FaceDataset) -> bool:
 
 
 def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int = 0) -> dict[str, float]:
-    """How close a method came to the truth about the N faces it was trained on, as ``Method.explain`` shows it.
+    """How close a method came to the truth about its N labelled training faces, as ``Method.explain`` shows it.
 
     js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions.
     js/NAME: the same of each distribution (N, C) that ``explain`` returns.
@@ -36,7 +37,8 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     """
     if not has_flipped_labels(data):
         return {}
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    labelled = torch.nonzero(data.label != UNLABELLED).flatten()
+    order = labelled[torch.randperm(len(labelled), generator=torch.Generator().manual_seed(seed))]
     device, was_training = next(method.parameters()).device, method.training
     method.eval()
     parts: dict[str, list[Tensor]] = {}
@@ -49,7 +51,7 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     seen = {name: torch.cat(values) for name, values in parts.items()}
 
     label, clean, truth = data.label[order], data.clean_label[order], data.distribution[order].double()
-    one_hot = torch.nn.functional.one_hot(label, len(data.classes)).double()
+    one_hot = membership(label, len(data.classes)).double()
     figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
     if "confidence" in seen:
         figures["auroc/confidence"] = float(binary_auroc(seen.pop("confidence"), (label == clean).long()))

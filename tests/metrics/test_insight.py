@@ -68,6 +68,13 @@ def test_nothing_to_find_out_without_flipped_labels_or_without_truth(faces):
     assert not has_flipped_labels(faces)
 
 
+def test_faces_whose_label_is_hidden_are_left_out(faces):
+    object.__setattr__(faces, "label", torch.tensor([0, -1, 1, 0]))
+    figures = insight(Oracle(exact=TRUTH, confidence=torch.tensor([0.9, 0.0, 0.2, 0.3])), faces)
+    assert figures["js/exact"] == 0
+    assert figures["auroc/confidence"] == 0.5  # of the two right labels one is trusted more than the flipped one
+
+
 def test_insights_are_kept_beside_the_results(tmp_path):
     import pandas as pd
 
