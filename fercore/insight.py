@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_auroc
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED
 from fercore.losses.labelled import membership
-from fercore.methods.base import Method
+from fercore.methods.base import Method, in_use
 from fercore.metrics import js_divergence, kl_divergence
 
 LEAST_DOUBT = 0.05
@@ -39,15 +39,12 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
         return {}
     labelled = torch.nonzero(data.label != UNLABELLED).flatten()
     order = labelled[torch.randperm(len(labelled), generator=torch.Generator().manual_seed(seed))]
-    device, was_training = next(method.parameters()).device, method.training
-    method.eval()
     parts: dict[str, list[Tensor]] = {}
-    with torch.inference_mode():
+    with in_use(method) as device:
         for rows in order.split(batch_size):
             for name, value in method.explain(data.batch(rows, device)).items():
                 if name == "confidence" or (value.ndim == 2 and value.shape[1] == len(data.classes)):
                     parts.setdefault(name, []).append(value.float().cpu())
-    method.train(was_training)
     seen = {name: torch.cat(values) for name, values in parts.items()}
 
     label, clean, truth = data.label[order], data.clean_label[order], data.distribution[order].double()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fercore.checkpoints import STATE, Progress, load_state, save_model, save_state
 from fercore.datasets import FaceDataset, Loader
-from fercore.methods.base import Clock, Method
+from fercore.methods.base import Clock, Method, in_use
 from fercore.metrics import report
 from fercore.progress import InterruptLater, ProgressBar
 from fercore.step import Step
@@ -128,13 +128,9 @@ def evaluate(
 
 def predict(method: nn.Module, data: FaceDataset, batch_size: int = 256) -> Tensor:
     """p(emotion | face), (N, C), on the CPU; ``method`` is left in the mode it was in."""
-    device, was_training = next(method.parameters()).device, method.training
-    method.eval()
-    with torch.inference_mode():
+    with in_use(method) as device:
         batches = torch.arange(len(data)).split(batch_size)
-        parts = [method(data.batch(rows, device).image).float().softmax(1).cpu() for rows in batches]
-    method.train(was_training)
-    return torch.cat(parts)
+        return torch.cat([method(data.batch(rows, device).image).float().softmax(1).cpu() for rows in batches])
 
 
 def fingerprint(data: FaceDataset) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -75,6 +77,18 @@ class NetworkConfig:
     def paper(cls, dataset: str = "raf-db") -> Self:
         """The papers' usual set-up, for a GPU; their MS-Celeb-1M weights come from a local file (``weights=FILE``)."""
         return cls(backbone="resnet18", weights="imagenet", size=224)
+
+
+@contextmanager
+def in_use(method: nn.Module) -> Iterator[torch.device]:
+    """In evaluation mode and without gradients meanwhile; hands over its device, then restores the mode it was in."""
+    was_training = method.training
+    method.eval()
+    try:
+        with torch.inference_mode():
+            yield next((p.device for p in method.parameters()), torch.device("cpu"))
+    finally:
+        method.train(was_training)
 
 
 class Method(nn.Module):

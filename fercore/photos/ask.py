@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fercore.methods.base import in_use
+
 BATCH = 64
 
 
@@ -17,12 +19,6 @@ def ask(method: nn.Module, crops: Sequence[np.ndarray], question: Callable[[Tens
     question: (B, 3, size, size) in [0, 1] -> (B, ...). The method is in evaluation mode on the device of its parameters
     meanwhile, and left in the mode it was in.
     """
-    device = next((p.device for p in method.parameters()), torch.device("cpu"))
-    was_training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            pictures = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-            return torch.cat([question(some.to(device).float() / 255).float().cpu() for some in pictures.split(BATCH)])
-    finally:
-        method.train(was_training)
+    with in_use(method) as device:
+        pictures = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        return torch.cat([question(some.to(device).float() / 255).float().cpu() for some in pictures.split(BATCH)])
