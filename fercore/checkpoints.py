@@ -7,6 +7,7 @@ training stands: method, optimiser and progress in one file, so that they always
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from fercore.files import write_atomically
 from fercore.methods import Method, method_class, method_name
+from fercore.models.together import Together
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
 
@@ -113,6 +115,12 @@ def load_method(checkpoint: str | Path) -> Method:
         raise ValueError(f"{path} holds a method that this version cannot build ({error})") from error
     _fill(method, tensors, path)
     return method.eval().to(memory_format=torch.channels_last)
+
+
+def load_together(checkpoints: Sequence[str | Path]) -> Method | Together:
+    """One trained method, or several that are asked as one. Raises as ``load_method`` and ``Together`` do."""
+    methods = [load_method(checkpoint) for checkpoint in checkpoints]
+    return methods[0] if len(methods) == 1 else Together(methods)
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

@@ -71,18 +71,20 @@ def evaluate(
     checkpoint: tyro.conf.Positional[Path],
     data: Path | None = None,
     split: Literal["train", "val", "test"] = "test",
+    also: tuple[Path, ...] = (),
 ) -> dict[str, Any]:
     """Measure a trained method on a dataset or on a folder of photographs.
 
     :param checkpoint: a run's folder, or its model.safetensors.
     :param data: a folder in fercore's format, or one of photos with labels.csv (path,label); BlendFER if left out.
     :param split: which part of a dataset.
+    :param also: further checkpoints, e.g. of other seeds: the mean of all probabilities is measured.
     """
-    from fercore.checkpoints import load_method
+    from fercore.checkpoints import load_together
     from fercore.experiment import open_data
     from fercore.training import evaluate as measure
 
-    method = load_method(checkpoint)
+    method = load_together([checkpoint, *also])
     if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
         if not (data / "labels.csv").exists():
             raise ValueError(f"{data} holds neither faces.parquet (a dataset) nor labels.csv (photos; path,label)")
@@ -97,6 +99,7 @@ def predict(
     photo: tyro.conf.Positional[tuple[Path, ...]],
     landmarks: bool = False,
     out: Path = Path("landmarks"),
+    also: tuple[Path, ...] = (),
 ) -> dict[str, Any]:
     """Find the faces in photographs and say what each expresses.
 
@@ -104,13 +107,14 @@ def predict(
     :param photo: image files.
     :param landmarks: also give each face's 68 landmarks and draw them on copies of the photographs (a la_net only).
     :param out: folder of these copies.
+    :param also: further checkpoints, e.g. of other seeds: all answer together, with the mean of their probabilities.
     """
-    from fercore.checkpoints import load_method
+    from fercore.checkpoints import load_together
     from fercore.photos import CROP_SIZE, predict_photos
 
     if not photo:
         raise ValueError("give at least one photo to predict")
-    method = load_method(checkpoint)
+    method = load_together([checkpoint, *also])
     size = max(CROP_SIZE, method.config.size)
     return predict_photos(method, list(photo), size, landmarks=out if landmarks else None)
 

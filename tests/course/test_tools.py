@@ -292,18 +292,29 @@ def test_lessons_are_numbered_in_order():
     assert [lesson.name[:2] for lesson in LESSONS] == [f"{number:02d}" for number in range(9)]
 
 
-def test_photos_writes_a_row_a_seed(course, monkeypatch):
+def test_photos_writes_a_row_a_seed_and_one_for_all_together(course, monkeypatch):
     from fercore.course import photos
 
-    found = {"n": 4, "faces_missed": 1, "overall": 0.5, "mean": 0.5, "smile_vs_neutral_balanced": 0.75}
-    found["recall"] = {"happiness": 1.0, "neutral": 0.0, "fear": None}
-    monkeypatch.setattr(photos, "run_experiment", lambda experiment, out, resume: {"overall": experiment.seed / 10})
-    monkeypatch.setattr(photos, "load_method", lambda folder: folder)
-    monkeypatch.setattr(photos, "evaluate_photos", lambda method, folder: found)
+    def found(method, folder):
+        return {
+            **{"n": 4, "faces_missed": 1, "overall": 0.5, "mean": 0.5, "smile_vs_neutral_balanced": 0.75},
+            "recall": {"happiness": 1.0, "neutral": len(method) / 4, "fear": None},
+        }
+
+    trained = []
+    monkeypatch.chdir(course)
+    monkeypatch.setattr(photos, "run_experiment", lambda experiment, out, resume: trained.append(experiment.seed))
+    monkeypatch.setattr(photos, "load_together", list)
+    monkeypatch.setattr(photos, "evaluate_photos", found)
+    monkeypatch.setattr(photos, "evaluate", lambda method, data: {"overall": len(method) / 10})
+    finished = photos.Experiment("baseline", seed=4, training={"epochs": photos.EPOCHS}).folder / photos.RESULT
+    finished.parent.mkdir(parents=True)
+    finished.write_text("{}")
     photos.measure(course, Path("some/holiday"), [3, 4])
+    assert trained == [3]
     table = pd.read_csv(photos.results_file(course))
-    assert list(table["seed"]) == [3, 4]
-    assert list(table["blendfer_overall"]) == [0.3, 0.4]
+    assert list(table["seed"]) == ["3", "4", "3+4"]
+    assert list(table["blendfer_overall"]) == [0.1, 0.1, 0.2]
+    assert list(table["recall_neutral"]) == [0.25, 0.25, 0.5]
     assert set(table["photos"]) == {"holiday"}
-    assert table["recall_happiness"][0] == 1
     assert "recall_fear" not in table
