@@ -404,11 +404,11 @@ for name, path in portraits.items():
 # %% [markdown]
 # Do you agree? A confident answer can be plainly wrong: that a model is calibrated on rendered faces says nothing about
 # photographs. Two photographs prove nothing, though. The step from rendered faces to real ones is called a **domain
-# gap**. We measured it on 102 photographs of the Face Research Lab London Set
-# (DeBruine and Jones, 2017): 51 people, each once neutral and once smiling. They were only ever used for this table,
-# never for training or for choosing anything. The model is this lesson's, trained for longer, with three seeds; the last
-# column asks the three models **together** and takes the mean of their probabilities. You can make such a table of your
-# own photos: `python -m fercore.course photos FOLDER`, with a `labels.csv` (path, label) in the folder.
+# gap**. We measured it on 102 photographs of the Face Research Lab London Set (DeBruine and Jones, 2017): 51 people,
+# each once neutral and once smiling. They were only ever used for this table, never for training or for choosing
+# anything. The model is this lesson's, trained for longer, with three seeds; the last column asks the three models
+# **together** and takes the mean of their probabilities. You can make such a table of your own photos: `python -m
+# fercore.course photos FOLDER`, with a `labels.csv` (path, label) in the folder.
 
 # %%
 photos_table = read_table("photos.csv")
