@@ -40,7 +40,8 @@ def aggregate(probabilities: Tensor, near: Tensor, contribution: Tensor) -> Tens
 def mean_of_views(values: Tensor, index: Tensor) -> Tensor:
     """Rows (N, C) that show the same face become their mean: a face has one distribution, however often it comes."""
     same = (index[:, None] == index).to(values.dtype)
-    return same @ values / same.sum(1, keepdim=True)
+    with torch.autocast(values.device.type, enabled=False):  # in bf16 the rows would no longer sum to 1
+        return same @ values / same.sum(1, keepdim=True)
 
 
 def average_over_epochs(before: Tensor, now: Tensor, omega: float) -> Tensor:

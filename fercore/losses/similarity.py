@@ -13,7 +13,8 @@ from fercore.losses.labelled import labelled_cross_entropy, membership
 def relations(features: Tensor) -> Tensor:
     """Rows of the Gram matrix, each of length 1 (DMUE, equations 14 and 15). (..., N, d) -> (..., N, N)."""
     features = features.float()
-    return F.normalize(features @ features.transpose(-1, -2), dim=-1)
+    with torch.autocast(features.device.type, enabled=False):  # the loss squares small differences of these
+        return F.normalize(features @ features.transpose(-1, -2), dim=-1)
 
 
 def similarity_preserving(target: Tensor, auxiliary: Tensor, label: Tensor) -> Tensor:

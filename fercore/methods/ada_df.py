@@ -164,7 +164,8 @@ class AdaDf(Method):
 
     def _remember(self, logits: Tensor, label: Tensor) -> None:
         member = membership(label, self.classes)
-        self.sums.add_(member.T @ logits.detach().softmax(1))
+        with torch.autocast(logits.device.type, enabled=False):  # the means are distributions: they sum to 1
+            self.sums.add_(member.T @ logits.detach().softmax(1))
         self.counts.add_(member.sum(0))
 
     def look(self, image: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from fercore.emotions import COLOURS, MARKERS
 from fercore.viz.arrays import to_numpy
 from fercore.viz.distributions import Values
-from fercore.viz.style import new_figure, styled
+from fercore.viz.style import INK, new_figure, styled
 
 PLOTLY_MARKERS = {
     "^": "triangle-up",
@@ -26,10 +26,18 @@ PLOTLY_MARKERS = {
 
 
 @styled
-def embedding(points: Values, label: Values, names: Sequence[str], title: str = "", legend: bool = False) -> Figure:
+def embedding(
+    points: Values,
+    label: Values,
+    names: Sequence[str],
+    title: str = "",
+    legend: bool = False,
+    marked: Values | None = None,
+) -> Figure:
     """A scatter plot with each emotion named where most of its points lie. points: (N, 2). label: (N,).
 
-    legend: name them at the side instead, for emotions that lie all over the place.
+    legend: name them at the side instead, for emotions that lie all over the place. marked: (N,) bool, points that get
+    a dark ring.
     """
     points, label = to_numpy(points), to_numpy(label).astype(int)
     figure, (axes,) = new_figure(5.6, 4.6)
@@ -37,6 +45,9 @@ def embedding(points: Values, label: Values, names: Sequence[str], title: str = 
         own = points[label == index]
         look = {"marker": MARKERS[name], "color": COLOURS[name], "alpha": 0.65, "linewidth": 0, "label": name}
         axes.scatter(own[:, 0], own[:, 1], s=13, **look)
+    if marked is not None:
+        ringed = points[to_numpy(marked).astype(bool)]
+        axes.scatter(ringed[:, 0], ringed[:, 1], s=26, facecolor="none", edgecolor=INK, linewidth=0.7)
     for index, name in enumerate(names):
         own = points[label == index]
         if len(own) and not legend:

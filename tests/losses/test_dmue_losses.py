@@ -103,6 +103,9 @@ def test_relations_are_equations_14_and_15():
         relations(features), torch.tensor(oracle.relations(features.tolist())), rtol=1e-4, atol=1e-5
     )
     assert relations(torch.zeros(3, 2)).isfinite().all()
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # as in training
+        halved = relations(features)
+    torch.testing.assert_close(halved, relations(features))
 
 
 @every_label

@@ -91,6 +91,8 @@ def test_a_face_served_twice_has_one_distribution():
         expected = [sum(values[j, y].item() for j in same) / len(same) for y in range(C)]
         assert found[i].tolist() == pytest.approx(expected, abs=1e-6)
     torch.testing.assert_close(mean_of_views(values, ONCE), values)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # as in training
+        torch.testing.assert_close(mean_of_views(values, ONCE), values)
 
 
 def test_the_average_is_equation_5():
