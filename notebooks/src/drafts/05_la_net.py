@@ -91,7 +91,7 @@ steps = [
     {"name": f"labelled {label_of_example}", "image": train.images[example], "note": "in truth:\nhappiness"},
     {"name": "two descriptions", "text": "expression u\nlandmarks v", "strong": True, "note": "first stages\nshared"},
     {"name": "neighbours", "text": "K nearest by u,\nK nearest by v", "note": "what do they\nlook like?"},
-    {"name": "label distribution", "text": "their vote, averaged\nover the epochs", "note": "learnt beside\nthe label"},
+    {"name": "their vote", "text": "averaged over\nthe epochs", "note": "learnt beside\nthe label"},
     {"name": "classifier", "text": "expression\nbranch", "strong": True, "note": "the only one that\nis kept"},
 ]
 viz.show(
