@@ -373,6 +373,48 @@ share = table["all faces"][f"target, epoch {last}"] / table["all faces"]["one-ho
 print(f"the targets are {share:.2f} times as far from the truth as the labels (the paper: {0.0909 / 0.2030:.2f})")
 
 # %% [markdown]
+# ## Look inside: pairs
+#
+# Which faces does the contrastive loss draw to an anchor, and which away from it? An anchor without a pseudo-label has
+# no positives but itself. Choose another anchor, or pair by the labels given, as the fourth row of Table 2 does.
+
+# %%
+everyone = torch.arange(len(label))
+pairings = {"pseudo-labels": pseudo_labels(by_epoch[-1]["target"], la_net.config.delta), "labels given": label}
+confident = pairings["pseudo-labels"] >= 0
+
+
+def one_anchor(of="confident", by="pseudo-labels", face=0):
+    """An anchor with its first positives and negatives."""
+    members = torch.nonzero(confident if of == "confident" else ~confident).flatten()
+    anchor = int(members[face % len(members)]) if len(members) else face
+    paired = pairings[by]
+    together = positive_pairs(paired, everyone, paired, everyone)[anchor]
+    positives = torch.nonzero(together & (everyone != anchor)).flatten()[:6].tolist()
+    negatives = torch.nonzero(~together).flatten()[: 13 - len(positives)].tolist()
+    shown = [anchor, *positives, *negatives]
+    signs = ["anchor", *["positive"] * len(positives), *["negative"] * len(negatives)]
+    captions = [
+        f"{sign}: label {names[label[r]]}\ntruth {names[main[r]]}" for sign, r in zip(signs, shown, strict=True)
+    ]
+    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.3)
+
+
+viz.explore(
+    one_anchor,
+    alt="An anchor face, faces it is drawn to, and faces it is drawn away from, with label and truth of each.",
+    of=["confident", "ambiguous"],
+    by=list(pairings),
+    face=(0, 50, 1),
+)
+for by, paired in pairings.items():
+    together = positive_pairs(paired, everyone, paired, everyone) & (everyone[:, None] != everyone)
+    right = (main[:, None] == main)[together].float().mean()
+    print(
+        f"{by:<15}{(paired >= 0).float().mean():>6.0%} of the faces have one; {right:.0%} of the pairs share the truth"
+    )
+
+# %% [markdown]
 # ## Has it learnt the wrong labels by heart?
 #
 # The paper's Figure 4: the cross-entropy between the answer and the label of each training face. A network that has
