@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -10,18 +11,21 @@ from fercore.datasets.paths import inside
 from fercore.emotions import NAMES
 
 FILE = "labels.csv"
+EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
+"""The pupils' centres in pixels of the photograph; left is left in the picture."""
 
 
 def read_labels_csv(folder: str | Path) -> pd.DataFrame:
     """The photographs that ``folder/labels.csv`` lists, for ``evaluate --data FOLDER``.
 
     The file has a header with ``path`` (relative to the folder) and ``label`` (an emotion's name, or its number in the
-    canonical order), and may have ``subject``.
+    canonical order), and may have ``subject`` and EYES, which may be blank.
 
-    :return: columns ``path`` (the full path as text), ``label`` (int), and ``subject`` if given; rows as in the file.
+    :return: columns ``path`` (the full path as text), ``label`` (int), and ``subject`` and EYES (NaN where blank) if
+        given; rows as in the file.
     :raises FileNotFoundError: no folder, no labels.csv, or no such photograph.
-    :raises ValueError: a missing column, no rows, an unknown label, or a path out of the folder; the message names
-        the row.
+    :raises ValueError: a missing column, no rows, an unknown label, an eye that is no number, or a path out of the
+        folder; the message names the row.
     """
     folder = Path(folder)
     file = folder / FILE
@@ -45,6 +49,8 @@ def read_labels_csv(folder: str | Path) -> pd.DataFrame:
     }
     if "subject" in table.columns:
         found["subject"] = table["subject"]
+    if set(EYES) <= set(table.columns):
+        found |= {name: [_place(text, place) for text, place in zip(table[name], places, strict=True)] for name in EYES}
     return pd.DataFrame(found)
 
 
@@ -57,3 +63,10 @@ def _label(text: str, place: str) -> int:
     raise ValueError(
         f"{place}: label {text!r} is neither one of {', '.join(NAMES)} nor a number in 0..{len(NAMES) - 1}."
     )
+
+
+def _place(text: str, place: str) -> float:
+    try:
+        return float(text) if text.strip() else math.nan
+    except ValueError as error:
+        raise ValueError(f"{place}: {text!r} is no place of an eye in pixels; write a number or nothing.") from error

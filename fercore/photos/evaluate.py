@@ -12,10 +12,12 @@ from tqdm.auto import tqdm
 
 from fercore import metrics
 from fercore.datasets.images import read_image
-from fercore.datasets.labels_csv import read_labels_csv
+from fercore.datasets.labels_csv import EYES, read_labels_csv
 from fercore.emotions import class_names, index_of
+from fercore.methods.base import Needs
 from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
 from fercore.photos.faces import find_faces
+from fercore.photos.landmarks import find_landmarks
 from fercore.photos.predict import classify_crops
 
 MISSED = -1
@@ -31,6 +33,8 @@ def evaluate_photos(
     Returns n (photographs), faces_missed, overall, mean (of the recalls of the classes present), recall (by emotion,
     None where there is no photograph), ece (None if no face was found), seconds; and if the labels are happiness and
     neutral only, ``smile_vs_neutral_balanced``: the same mean, when p(happiness) > p(neutral) decides between the two.
+    Where labels.csv tells where the pupils are and the method predicts landmarks also ``eye_error``: how far the
+    centres of both eyes' landmarks are from them, a share of the pupils' distance; the mean over such faces.
     Raises what ``read_labels_csv`` and ``read_image`` raise, and ValueError for a label the method does not know.
     """
     start = time.perf_counter()
@@ -40,13 +44,21 @@ def evaluate_photos(
     names = class_names(classify_crops(method, [blank], tta=False).shape[1])
     if int(label.max()) >= len(names):
         raise ValueError(f"{folder} has photographs of contempt, but the method knows only {', '.join(names)}.")
-    rows, crops = [], []
+    eyes = table[list(EYES)].to_numpy().reshape(-1, 2, 2) if set(EYES) <= set(table) else None
+    if not getattr(method, "needs", Needs()).landmarks:
+        eyes = None
+    rows, crops, errors = [], [], []
     for row, path in enumerate(tqdm(table["path"], desc="photos", unit="photo", leave=False)):
         image = read_image(path)
         for face in find_faces(image)[:1]:
             rows.append(row)
             crops.append(crop_like_blendfer(image, face, size))
+            if eyes is not None and np.isfinite(eyes[row]).all():
+                (points,) = find_landmarks(method, image, [face], size)
+                errors.append(_eye_error(points, eyes[row]))
     figures = _summarise(label, torch.tensor(rows, dtype=torch.long), classify_crops(method, crops, tta), names)
+    if errors:
+        figures["eye_error"] = float(np.mean(errors))
     return {**figures, "seconds": round(time.perf_counter() - start, 3)}
 
 
@@ -72,6 +84,12 @@ def _summarise(label: Tensor, rows: Tensor, probabilities: Tensor, names: tuple[
         both = _recall(label, predicted, len(names))
         figures["smile_vs_neutral_balanced"] = (both[happiness] + both[neutral]) / 2
     return figures
+
+
+def _eye_error(points: np.ndarray, pupils: np.ndarray) -> float:
+    """points: (68, 2) landmarks. pupils: (2, 2), the left one in the picture first."""
+    centres = np.stack([points[36:42].mean(0), points[42:48].mean(0)])
+    return float(np.linalg.norm(centres - pupils, axis=1).mean() / np.linalg.norm(pupils[0] - pupils[1]))
 
 
 def _recall(label: Tensor, predicted: Tensor, classes: int) -> list[float | None]:

@@ -1,12 +1,17 @@
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+from fercore.datasets.images import read_image
+from fercore.datasets.labels_csv import EYES
 from fercore.emotions import NAMES
-from fercore.photos import evaluate_photos
+from fercore.methods.base import Needs
+from fercore.photos import evaluate_photos, find_faces, find_landmarks
 from tests.photos.portraits import ASTRONAUT, COFFEE, HOPPER, Fixed, read
 
 ASTRONAUT_LOGITS = torch.tensor([2.0, 0, 0, 1.0, 0, 0, 0.5])  # surprise, but rather happy than neutral
@@ -83,3 +88,31 @@ def test_smile_against_neutral_without_a_face(folder):
 def test_without_labels(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"labels\.csv"):
         evaluate_photos(Fixed(*[0.0] * 7), tmp_path)
+
+
+class Pointing(Fixed):
+    """Says that every landmark lies in the middle of the crop."""
+
+    needs = Needs(landmarks=True)
+
+    def landmarks(self, image):
+        return torch.full((len(image), 68, 2), (image.shape[3] - 1) / 2)
+
+
+def test_eyes_are_measured_where_pupils_are_known_and_landmarks_predicted(folder):
+    data = folder((HOPPER, "neutral"), (HOPPER, "neutral"))
+    table = pd.read_csv(data / "labels.csv")
+    photo = read_image(data / "0.png")
+    (face,) = find_faces(photo)
+    middle = find_landmarks(Pointing(*[0.0] * 7), photo, [face])[0][0]
+    for name, value in zip(EYES, (middle[0] - 30, middle[1], middle[0] + 30, middle[1] + 40), strict=True):
+        table[name] = [value, None]  # the second photograph's pupils are not known
+    table.to_csv(data / "labels.csv", index=False)
+    # off by 30 and by 50, at a distance of hypot(60, 40)
+    found = evaluate_photos(Pointing(*[0.0] * 7), data)
+    assert found["eye_error"] == pytest.approx(40 / np.hypot(60, 40), abs=1e-3)
+    assert "eye_error" not in evaluate_photos(Fixed(*[0.0] * 7), data)
+    table[EYES[0]] = ["here", None]
+    table.to_csv(data / "labels.csv", index=False)
+    with pytest.raises(ValueError, match="row 1: 'here' is no place of an eye"):
+        evaluate_photos(Fixed(*[0.0] * 7), data)
