@@ -660,7 +660,7 @@ display(Markdown(viz.results_markdown(viz.summarise(few[few["condition"] == "lab
 # without unlabelled faces. With one seed, differences of a point or two mean nothing.
 
 # %%
-tried["variant"] = tried["variant"].replace("n=1,top_k=1", "n=1")
+tried = hundred.assign(variant=hundred["variant"].replace("n=1,top_k=1", "n=1"))
 ours, of_baseline = (tried[tried["method"] == name] for name in ("leaf", "baseline"))
 if ours.empty:
     print("These runs have not been made yet.")
