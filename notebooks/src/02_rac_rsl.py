@@ -62,9 +62,9 @@ print(f"{len(train):,} of {len(balanced):,} training faces are left")
 #
 # People smile at cameras. They seldom show them fear. In RAF-DB happiness has 17 times as many training faces as fear,
 # in AffectNet-8 the factor between the largest and the smallest class is 36. BlendFER is balanced, so we make it
-# imbalanced on purpose, as the paper does: the classes are put in RAF-DB's order, and class $l$ keeps $n_0 \mu^l$
-# faces, with $\mu$ chosen so that the largest class is 100 times the smallest. This **condition** is called
-# `imbalance:100`. The exam stays balanced.
+# imbalanced on purpose, as the paper does: the classes are put in the order of their size in RAF-DB, happiness first
+# ($l = 0$) and fear last, and class $l$ keeps $n_0 \mu^l$ faces, with $\mu$ chosen so that the largest class is 100
+# times the smallest. This **condition** is called `imbalance:100`. The exam stays balanced.
 
 # %%
 viz.show(
@@ -312,8 +312,9 @@ print(f"{'overall':<18}{before['overall']:>10.1%}{after['overall']:>11.1%}")
 # %% [markdown]
 # One run proves little. Means over seeds come at the end. And there is a cheap rival that needs no training at all:
 # divide the baseline's probabilities by each emotion's share of the training faces (*logit adjustment*, Menon and
-# others, 2021). It corrects the answers for the exam's even mixture. RSL's targets have made such a correction already,
-# so dividing there once more can overshoot.
+# others, 2021). It corrects the answers for the exam's even mixture. RSL's targets promise rare emotions a small
+# probability, $\alpha B / L$, on *every* face. Divided by a tiny share, that promise alone can beat the right answer:
+# the adjustment does not fit a model trained so.
 
 # %%
 corrected = {}
@@ -391,8 +392,8 @@ for title, model in models.items():
 # *second* emotion. Is the map of fear more active in blends with fear than in blends without? We take the largest value
 # of the map and compute the **AUROC**: the chance that a face with the emotion beats a face without it. 0.5 would be
 # guessing. (To compare *the maps of one face* with each other would be a trap: RSL lifts the maps of rare emotions on
-# all faces alike, and that alone would look like insight.) Any classifier should be above 0.5, because emotions that
-# look alike are mixed up; the question is whether RAC + RSL sees more than the baseline.
+# all faces alike, and that alone would look like insight.) A classifier is likely to be above 0.5, because emotions
+# that look alike are mixed up; the question is whether RAC + RSL sees more than the baseline.
 
 # %%
 from sklearn.metrics import roc_auc_score
@@ -443,7 +444,8 @@ for title, emotions in (("all emotions:", asked), ("fear alone:", [c for c in as
 
 # %% [markdown]
 # Values above 0.5 mean that the maps see the second emotion although the label names the other one. Only the interval
-# of the difference says whether RAC + RSL sees more of it.
+# of the difference says whether RAC + RSL sees more of it (all above 0), less (all below 0), or whether this cannot be
+# told. A value below 0.5 means that the map is *less* active where the emotion is present.
 #
 # ## CAM and Grad-CAM
 #
@@ -487,7 +489,9 @@ viz.show(
 # | start of λ | at once | at once | rises over the first fifth |
 #
 # CB is the class-balanced cross-entropy; EAC the consistency alone, every class alike, on faces with a patch erased;
-# RAC only is `alpha=0`, RSL only `lam=0`.
+# RAC only is `alpha=0`, RSL only `lam=0`. EAC keeps its $\lambda = 5$ from the first step, without the slow rise that
+# we give RAC + RSL. Its result below belongs to that setting in a short training; it says little about EAC as
+# published.
 #
 # Now the numbers: means over seeds, and half the 95 % interval. They come from `notebooks/results/runs.csv`; each row
 # there tells its commit and machine. Make your own with `python -m fercore run`.
@@ -524,10 +528,10 @@ viz.show(
 # %% [markdown]
 # The paper's claims, as differences of mean accuracy in points. Ours are taken seed by seed, so that what a seed does
 # to both methods cancels. A claim *holds* here if the whole 95 % interval lies above 0. The paper's differences are
-# from RAF-DB with ResNet-18 and one run each; ours are from BlendFER with a small network and a few minutes of
-# training. The transformation of RAC may also be a change of scale or of brightness (the paper's section 4.9). Table 5,
-# other backbones, is left to readers with a GPU, `--backbone resnet18`: here a step of ResNet-18 takes six times as
-# long, and would start from random weights. (The tests train RAC + RSL for a step on each backbone.)
+# from RAF-DB with ResNet-18, and the paper does not say of how many runs; ours are from BlendFER with a small network
+# and a few minutes of training. The transformation of RAC may also be a change of scale or of brightness (the paper's
+# section 4.9). Table 5, other backbones, is left to readers with a GPU, `--backbone resnet18`: here it takes several
+# times as long and would start from random weights. (The tests train RAC + RSL for a step on each backbone.)
 
 # %%
 from IPython.display import Markdown, display
@@ -567,13 +571,13 @@ print(f"best λ on the validation faces: {best['variant'] or f'lam={default.lam:
 
 # %% [markdown]
 # **Data.** With a dozen faces of an emotion, whatever is learned about it from *other* faces must carry the day. **What
-# is already there.** Our training mirrors every other face anyhow, as nearly all do. A network that sees faces both
-# ways becomes consistent by itself while it learns; compare the baseline with the untrained network. RAC can only add
-# what is missing. **Where the trouble sits.** If logit adjustment gains much, then the features know more about rare
-# emotions than the answers tell: the *last layer* favours what is common, and RAC leaves the last layer alone. RSL does
-# move it, but by the same amount for every face. In the paper the gain was large, with a deeper network that had seen
-# millions of real faces, and larger maps (7 × 7 places at 224 pixels). If you have a GPU, PRESET `paper` is the way to
-# find out whether that is the difference.
+# is already there.** Our training mirrors every other face anyhow, as nearly all do. Compare the baseline with the
+# untrained network to see how much consistency that alone gives, and RAC + RSL with the baseline to see what RAC adds.
+# Consistent maps are not yet better answers. **Where the trouble sits.** If logit adjustment gains much, then the
+# features know more about rare emotions than the answers tell: the *last layer* favours what is common, and RAC leaves
+# the last layer alone. RSL does move it, but by the same amount for every face. In the paper the gain was large, with a
+# deeper network that had seen millions of real faces, and larger maps (7 × 7 places at 224 pixels). If you have a GPU,
+# PRESET `paper` is the way to find out whether that is the difference.
 
 # %% [markdown]
 # ## Exercises
