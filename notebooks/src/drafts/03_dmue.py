@@ -432,7 +432,7 @@ viz.explore(
 # | similarities (7) | mean cosines | stretched to 0…1 in each row | as the code; `stretched=False` |
 # | ramp (11) | factor 1 | factor 5 | 1; `ramp=5` |
 # | relations (13-17) | of features | of logits and features | of features |
-# | a class missing in a batch | not said | skipped, if it has under two faces | adds nothing; batches are drawn to hold all |
+# | a class missing in a batch | not said | skipped | adds nothing; batches are drawn to hold all |
 # | training mode | | evaluation mode after step 200 of an epoch (RAF-DB has 171) | training mode |
 # | model that is kept | target branch | all branches run on | target branch |
 # | model reported | not said | all snapshots are kept, named by test accuracy | the last epoch |
