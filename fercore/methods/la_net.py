@@ -46,6 +46,8 @@ class Config(NetworkConfig):
     split: the stage from which on expression and landmarks have stages of their own. The paper has two backbones, the
         released code shares the stem and the first stage.
     k: K, neighbours in each space (equation 2). omega: decay of past distributions (equation 5).
+    temperature: of the predictions that vote (equation 4); below 1 sharpens them. 1 in the paper, whose networks are sure
+        of themselves after 80 epochs: the votes of an unsure one are flat, and flatter with each round.
     delta: threshold of the pseudo-labels (equation 8). tau: temperature (equations 11 and 12).
     alpha, beta: weights of the label distributions and of the contrastive loss (equation 14). All from section 4.2.
     target_teaches: what learns from the target of equation 7, on which the paper is silent: "everything", as in the
@@ -62,6 +64,7 @@ class Config(NetworkConfig):
     split: str = "stage2"
     k: int = 8
     omega: float = 0.9
+    temperature: float = 1.0
     delta: float = 0.7
     tau: float = 0.1
     alpha: float = 1.0
@@ -98,8 +101,8 @@ class Config(NetworkConfig):
                 raise ValueError(f"{name} must lie in [0, 1], not be {getattr(self, name)}")
         if min(self.k, self.bank, self.projected, self.feature) < 1:
             raise ValueError("k, bank, projected and feature must be at least 1")
-        if self.tau <= 0 or min(self.alpha, self.beta) < 0:
-            raise ValueError("tau must be above 0, alpha and beta at least 0")
+        if min(self.tau, self.temperature) <= 0 or min(self.alpha, self.beta) < 0:
+            raise ValueError("tau and temperature must be above 0, alpha and beta at least 0")
 
 
 class LaNet(Method):
@@ -198,7 +201,7 @@ class LaNet(Method):
         label_distribution: d_i, (N, C). neighbours_SPACE: (N, K), rows of the batch. contributions_SPACE: (N, K), 0 for
         what is no neighbour.
         """
-        features, p = seen["features"], seen["logits"].softmax(1)
+        features, p = seen["features"], (seen["logits"] / self.config.temperature).softmax(1)
         if self.config.target_teaches != "everything":
             features, p = {space: x.detach() for space, x in features.items()}, p.detach()
         found, votes = {}, []
