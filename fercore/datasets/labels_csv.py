@@ -12,7 +12,7 @@ from fercore.emotions import NAMES
 
 FILE = "labels.csv"
 EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
-"""The pupils' centres in pixels of the photograph; left is left in the picture."""
+"""The pupils' centres in pixels of the photograph, its left edge being 0; left is left in the picture."""
 
 
 def read_labels_csv(folder: str | Path) -> pd.DataFrame:
@@ -24,7 +24,7 @@ def read_labels_csv(folder: str | Path) -> pd.DataFrame:
     :return: columns ``path`` (the full path as text), ``label`` (int), and ``subject`` and EYES (NaN where blank) if
         given; rows as in the file.
     :raises FileNotFoundError: no folder, no labels.csv, or no such photograph.
-    :raises ValueError: a missing column, no rows, an unknown label, an eye that is no number, or a path out of the
+    :raises ValueError: a missing column, no rows, an unknown label, impossible eyes, or a path out of the
         folder; the message names the row.
     """
     folder = Path(folder)
@@ -51,6 +51,9 @@ def read_labels_csv(folder: str | Path) -> pd.DataFrame:
         found["subject"] = table["subject"]
     if set(EYES) <= set(table.columns):
         found |= {name: [_place(text, place) for text, place in zip(table[name], places, strict=True)] for name in EYES}
+        for left, right, place in zip(found[EYES[0]], found[EYES[2]], places, strict=True):
+            if left >= right:
+                raise ValueError(f"{place}: the left eye, at {left:g}, must lie left of the right one, at {right:g}.")
     return pd.DataFrame(found)
 
 

@@ -46,8 +46,8 @@ class Config(NetworkConfig):
     split: the stage from which on expression and landmarks have stages of their own. The paper has two backbones, the
         released code shares the stem and the first stage.
     k: K, neighbours in each space (equation 2). omega: decay of past distributions (equation 5).
-    temperature: of the predictions that vote (equation 4); below 1 sharpens them. 1 in the paper, whose networks are sure
-        of themselves after 80 epochs: the votes of an unsure one are flat, and flatter with each round.
+    temperature: of the predictions that vote (equation 4); below 1 sharpens them. 1 in the paper, whose networks are
+        sure of themselves after 80 epochs: the votes of an unsure one are flat, and flatter with each round.
     delta: threshold of the pseudo-labels (equation 8). tau: temperature (equations 11 and 12).
     alpha, beta: weights of the label distributions and of the contrastive loss (equation 14). All from section 4.2.
     target_teaches: what learns from the target of equation 7, on which the paper is silent: "everything", as in the
@@ -238,7 +238,8 @@ class LaNet(Method):
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """Equation 14: ``cross_entropy`` (6), ``landmarks`` (L_lm), ``divergence`` (7), ``contrast`` (13).
 
-        L_lm is in units of the landmarks' variance over the training faces: about 1 for guessing the mean shape.
+        L_lm is in units of the landmarks' variance over the training faces: 1 for guessing the mean shape of faces as
+        they are, more once views move them.
         """
         seen = self.look(batch.image)
         terms = {"cross_entropy": labelled_cross_entropy(seen["logits"], batch.label)}

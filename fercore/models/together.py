@@ -25,3 +25,7 @@ class Together(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C) logits whose softmax is the mean of the methods' softmax."""
         return torch.stack([method(image).log_softmax(1) for method in self.methods]).logsumexp(0)
+
+    def landmarks(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 68, 2), the mean of what the methods say. Raises ValueError if one predicts none."""
+        return torch.stack([method.landmarks(image) for method in self.methods]).mean(0)

@@ -33,3 +33,13 @@ def test_loaded_alone_or_together(tmp_path):
         save_model(tmp_path / str(seed), build("baseline", 7, "fast", seed))
     assert not isinstance(load_together([tmp_path / "0"]), Together)
     assert len(load_together([tmp_path / "0", tmp_path / "1"]).methods) == 2
+
+
+def test_landmarks_are_averaged_if_all_know_them():
+    methods = [build("la_net", 7, "fast", seed).eval() for seed in (0, 1)]
+    image = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        together = Together(methods).landmarks(image)
+        torch.testing.assert_close(together, sum(method.landmarks(image) for method in methods) / 2)
+    with pytest.raises(ValueError, match="predicts no landmarks"):
+        Together([*methods, build("baseline", 7, "fast", 0)]).landmarks(image)

@@ -116,3 +116,8 @@ def test_eyes_are_measured_where_pupils_are_known_and_landmarks_predicted(folder
     table.to_csv(data / "labels.csv", index=False)
     with pytest.raises(ValueError, match="row 1: 'here' is no place of an eye"):
         evaluate_photos(Fixed(*[0.0] * 7), data)
+    for name, value in zip(EYES, (70, 10, 30, 10), strict=True):
+        table[name] = [value, None]
+    table.to_csv(data / "labels.csv", index=False)
+    with pytest.raises(ValueError, match="row 1: the left eye, at 70, must lie left of the right one, at 30"):
+        evaluate_photos(Fixed(*[0.0] * 7), data)
