@@ -23,6 +23,9 @@ class Step:
         self.accelerator = make_accelerator(config)
         self.device = self.accelerator.device
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        if self.world > 1 and method.memory:
+            name = type(method).__name__
+            raise ValueError(f"{name} remembers every training face, which processes do not share; train it on one GPU")
         method.to(device=self.device, memory_format=torch.channels_last)
         self.optimiser = make_optimiser(method, config)
         self.losses, self.prepared = self.accelerator.prepare(_Losses(method), self.optimiser)

@@ -1,11 +1,12 @@
 import functools
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from fercore import training
+from fercore import step, training
 from fercore.checkpoints import MODEL, STATE, load_method, load_tensors
 from fercore.methods import build
 from fercore.training import TrainConfig, evaluate, fit, predict
@@ -176,3 +177,11 @@ def test_a_small_training_set_is_gone_through_more_often(faces):
     assert len(history) == 3
     assert TrainConfig.quick().epochs_of(10_000) == TrainConfig.quick().epochs
     assert TrainConfig.preset("quick", make(), epochs=2).epochs_of(1) == 2
+
+
+@pytest.mark.parametrize("name", ["la_net", "scn", "flexmatch"])
+def test_a_memory_of_faces_is_not_split_among_processes(name, monkeypatch):
+    accelerator = SimpleNamespace(device=torch.device("cpu"), process_index=1, num_processes=2)
+    monkeypatch.setattr(step, "make_accelerator", lambda config: accelerator)
+    with pytest.raises(ValueError, match="train it on one GPU"):
+        step.Step(build(name, preset="fast", size=32), TrainConfig())
