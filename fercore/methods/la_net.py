@@ -79,7 +79,7 @@ class Config(NetworkConfig):
 
     @classmethod
     def quick(cls) -> Self:
-        """A training of few epochs: shorter memories, more shared, sharper votes of fewer neighbours, faces as they come.
+        """A training of few epochs: more is shared, memories are shorter, votes sharper, neighbours fewer.
 
         Chosen on validation faces (results/la_net_validation.csv): what is shared learns from the landmarks too, and
         after three epochs the votes can outweigh a label (omega^3 < 1/2).

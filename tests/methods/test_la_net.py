@@ -379,3 +379,11 @@ def test_a_bank_smaller_than_the_batch_is_refused(faces):
     method = make(faces, bank=8)
     with pytest.raises(ValueError, match="bank of 8 keys cannot hold a batch of 14"):
         method.losses(first_batch(method, faces), LATE)
+
+
+def test_in_the_quick_preset_votes_can_outweigh_a_label():
+    """Otherwise every pseudo-label is the label given, and equation 8 does nothing."""
+    method = build("la_net", preset="quick", weights=None)
+    kept = method.config.omega ** TrainConfig.preset("quick", method).epochs
+    assert kept < 0.5
+    assert kept < method.config.delta
