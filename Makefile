@@ -39,7 +39,8 @@ results: $(STAMP)  ## measure what the README's table shows; runs already in not
 	$(RUN) -m fercore run --methods baseline --weights none --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
 	$(RUN) -m fercore run --methods baseline,rac_rsl --conditions imbalance:100 --seeds 0,1,2,3,4
 	$(RUN) -m fercore run --methods cb,eac --conditions imbalance:100 --seeds 0,1,2
-	$(RUN) -m fercore run --methods baseline,dmue,ada_df --conditions noise:0.3 --seeds 0,1,2,3,4
+	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3 --seeds 0,1,2,3,4
+	$(RUN) -m fercore run --methods fixmatch,leaf --conditions labels:100 --seeds 0,1,2
 	$(RUN) -m fercore.course readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one
