@@ -24,7 +24,7 @@ def landmarks(
     """
     pictures, predicted, true = to_pictures(images), to_numpy(predicted), to_numpy(true)
     rows = -(-len(pictures) // columns)
-    figure, all_axes = new_figure(1.7 * columns, 1.95 * rows + 0.35, nrows=rows, ncols=columns)
+    figure, all_axes = new_figure(1.4 * columns, 1.65 * rows + 0.35, nrows=rows, ncols=columns)
     for axes in all_axes:
         bare(axes)
     for axes, picture, guess, truth, caption in zip(all_axes, pictures, predicted, true, captions, strict=False):

@@ -52,6 +52,7 @@ from fercore.losses.similarity import similarity_vector
 from fercore.methods import METHODS, build
 from fercore.metrics import kl_divergence
 from fercore.training import TrainConfig, evaluate, fit, predict
+from fercore.viz.style import new_figure, styled
 
 data = blendfer.open()
 names = data.classes
@@ -96,7 +97,7 @@ steps = [
         "strong": True,
         "note": "one of seven;\nsix classes each",
     },
-    {"name": "latent distribution", "text": "happiness?", "note": "what else\nit may be"},
+    {"name": "mined", "text": "happiness?", "note": "what else it may be:\nlatent distribution"},
     {
         "name": "target branch",
         "text": "label and latent\ndistribution",
@@ -184,19 +185,15 @@ print("similarities and label of the first face:", vector[0].tolist())
 
 
 # %%
+@styled
 def ramps_of(beta=0.15, factor=1.0):
     """Both weights over the training."""
-    from matplotlib.figure import Figure
-
     done = np.linspace(0.001, 1, 200)
-    figure = Figure(figsize=(5.2, 2.4), layout="constrained")
-    axes = figure.subplots()
-    for line, name in zip(
-        zip(*(ramps(p, beta, factor) for p in done), strict=True), ("target", "branches"), strict=True
-    ):
+    figure, (axes,) = new_figure(5.2, 2.4)
+    for line, name in zip(np.transpose([ramps(p, beta, factor) for p in done]), ("target", "branches"), strict=True):
         axes.plot(done, line, label=name)
     axes.set(xlabel="share of the training", ylabel="weight", ylim=(0, 1.05))
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 
@@ -214,9 +211,9 @@ viz.explore(
 # recognise fear, a flat softmax is the cheapest answer to all faces so labelled. From then on these faces teach
 # nothing, so fear is never learned, so the doubt was right. In the released code this cannot happen, because there the
 # two layers were left out of the optimiser: the confidence is a function drawn at random, and it never learns. Trained
-# as printed it can happen: look for recalls near 0 in the second line. So here the confidence is **relative**: it is
-# divided by its mean over the batch's faces with the same label. A face can be distrusted, a class cannot. Tried on the
-# validation faces:
+# as printed it can happen: look for recalls near 0 in the second line, once that is measured. So here the confidence is
+# **relative**: it is divided by its mean over the batch's faces with the same label. A face can be distrusted, a class
+# cannot. Tried on the validation faces:
 
 # %%
 tried = read_table("dmue_validation.csv")
@@ -478,16 +475,15 @@ viz.show(
 )
 
 # %% [markdown]
-# How $\omega$, $T$, $\beta$ and $\gamma$ were looked at (the paper's Figures 7 and 8 and Table 5): one seed each, on
-# the *validation* faces. The grey band marks what we use, the dashed line the baseline's mean accuracy. With one seed,
-# differences of a point or two mean nothing.
+# How $\omega$ was looked at (the paper's Figure 7): one seed each, on the *validation* faces. The grey band marks what
+# we use. With one seed, differences of a point or two mean nothing.
 
 # %%
-rows, of_baseline = tried[tried["method"] == "dmue"], tried[tried["method"] == "baseline"]["mean"]
-defaults = {name: getattr(METHODS["dmue"].config_class(), name) for name in ("omega", "temperature", "beta", "gamma")}
+rows = tried[tried["method"] == "dmue"]
+omega = METHODS["dmue"].config_class().omega
 viz.show(
-    viz.sweeps(rows, defaults, of_baseline.mean()),
-    alt="Validation accuracy against omega, temperature, beta and gamma: "
+    viz.sweeps(rows, {"omega": omega}),
+    alt="Validation accuracy against omega: "
     + "; ".join(f"{row.variant or 'default'}: overall {row.overall:.1%}" for row in rows.itertuples()),
 )
 

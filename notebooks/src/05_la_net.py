@@ -216,7 +216,7 @@ before = evaluate(baseline, test)
 la_net = build("la_net", classes=len(names), preset=PRESET, seed=SEED)
 print(la_net.config)
 folder = runs_folder("05_la_net", f"la_net-{PRESET}-{SEED}")
-watched = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:1000]
+watched = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:800]
 label, truth = train.label[watched], train.distribution[watched]
 wrong = flipped[watched]
 KEEP = ("target", "probabilities", "features_expression", "features_landmarks")
@@ -307,7 +307,7 @@ def one_face(group="flipped", face=0, K=5, epoch=last):
         captions += [f"label {names[label[row]]}\ntruth {names[truth[row].argmax()]}"]
         captions += [f"{names[label[r]]}\nseen: {names[answer[r]]}" for r in cell[1:]]
     pictures = train.images[watched[torch.cat(cells)]]
-    return viz.contact_sheet(pictures, captions, K + 1, list(spaces), f"after epoch {epoch}", cell=1.15)
+    return viz.contact_sheet(pictures, captions, K + 1, list(spaces), f"after epoch {epoch}", cell=1.0)
 
 
 viz.explore(
@@ -377,7 +377,7 @@ print(f"the targets are {share:.2f} times as far from the truth as the labels (t
 print("likeliest class is the true one:")
 for kind, values in kinds.items():
     right = (values.argmax(1) == main).float()
-    print(f"   {kind:<20}" + ", ".join(f"{group} {right[member].mean():.0%}" for group, member in groups.items()))
+    print(f"   {kind:<22}" + ", ".join(f"{group} {right[member].mean():.0%}" for group, member in groups.items()))
 
 # %% [markdown]
 # Two things are mixed in one distance: *which* emotion is likeliest, and how *flat* the distribution is. A network that
@@ -412,7 +412,7 @@ def one_anchor(of="confident", by="pseudo-labels", face=0):
     captions = [
         f"{sign}: label {names[label[r]]}\ntruth {names[main[r]]}" for sign, r in zip(signs, shown, strict=True)
     ]
-    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.3)
+    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.2)
 
 
 viz.explore(
