@@ -24,7 +24,7 @@ def encode(figure: Figure) -> tuple[str, bytes]:
     if as_png.tell() <= LARGEST_PNG:
         return "image/png", as_png.getvalue()
     as_jpeg = io.BytesIO()
-    picture.save(as_jpeg, "JPEG", quality=80, subsampling=0, optimize=True)
+    picture.save(as_jpeg, "JPEG", quality=75, subsampling=0, optimize=True)
     return ("image/jpeg", as_jpeg.getvalue()) if as_jpeg.tell() < as_png.tell() else ("image/png", as_png.getvalue())
 
 

@@ -412,7 +412,7 @@ def one_anchor(of="confident", by="pseudo-labels", face=0):
     captions = [
         f"{sign}: label {names[label[r]]}\ntruth {names[main[r]]}" for sign, r in zip(signs, shown, strict=True)
     ]
-    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.2)
+    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.1)
 
 
 viz.explore(
