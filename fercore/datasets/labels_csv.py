@@ -24,8 +24,8 @@ def read_labels_csv(folder: str | Path) -> pd.DataFrame:
     :return: columns ``path`` (the full path as text), ``label`` (int), and ``subject`` and EYES (NaN where blank) if
         given; rows as in the file.
     :raises FileNotFoundError: no folder, no labels.csv, or no such photograph.
-    :raises ValueError: a missing column, no rows, an unknown label, impossible eyes, or a path out of the
-        folder; the message names the row.
+    :raises ValueError: a missing column, no rows, an unknown label, impossible eyes, or a path out of the folder; the
+        message names the row.
     """
     folder = Path(folder)
     file = folder / FILE

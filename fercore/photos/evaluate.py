@@ -44,16 +44,15 @@ def evaluate_photos(
     names = class_names(classify_crops(method, [blank], tta=False).shape[1])
     if int(label.max()) >= len(names):
         raise ValueError(f"{folder} has photographs of contempt, but the method knows only {', '.join(names)}.")
-    eyes = table[list(EYES)].to_numpy().reshape(-1, 2, 2) if set(EYES) <= set(table) else None
-    if not getattr(method, "needs", Needs()).landmarks:
-        eyes = None
+    has_eyes = set(EYES) <= set(table) and getattr(method, "needs", Needs()).landmarks
+    eyes = table[list(EYES)].to_numpy().reshape(-1, 2, 2) if has_eyes else np.full((len(table), 2, 2), np.nan)
     rows, crops, errors = [], [], []
     for row, path in enumerate(tqdm(table["path"], desc="photos", unit="photo", leave=False)):
         image = read_image(path)
         for face in find_faces(image)[:1]:
             rows.append(row)
             crops.append(crop_like_blendfer(image, face, size))
-            if eyes is not None and np.isfinite(eyes[row]).all():
+            if np.isfinite(eyes[row]).all():
                 (points,) = find_landmarks(method, image, [face], size)
                 errors.append(_eye_error(points, eyes[row]))
     figures = _summarise(label, torch.tensor(rows, dtype=torch.long), classify_crops(method, crops, tta), names)
