@@ -50,6 +50,7 @@ class Config(NetworkConfig):
         sure of themselves after 80 epochs: the votes of an unsure one are flat, and flatter with each round.
     delta: threshold of the pseudo-labels (equation 8). tau: temperature (equations 11 and 12).
     alpha, beta: weights of the label distributions and of the contrastive loss (equation 14). All from section 4.2.
+    points: weight of the landmarks' error L_lm; 1 in equation 14, which does not say in which unit L_lm is.
     target_teaches: what learns from the target of equation 7, on which the paper is silent: "everything", as in the
         released code (neighbours' predictions are drawn towards the face's own); "scores", which must learn from it or
         from nothing; or "nothing": the scores stay as they were drawn.
@@ -69,6 +70,7 @@ class Config(NetworkConfig):
     tau: float = 0.1
     alpha: float = 1.0
     beta: float = 0.1
+    points: float = 1.0
     target_teaches: str = "scores"
     momentum: float = 0.999
     bank: int = 8192
@@ -103,8 +105,8 @@ class Config(NetworkConfig):
                 raise ValueError(f"{name} must lie in [0, 1], not be {getattr(self, name)}")
         if min(self.k, self.bank, self.projected, self.feature) < 1:
             raise ValueError("k, bank, projected and feature must be at least 1")
-        if min(self.tau, self.temperature) <= 0 or min(self.alpha, self.beta) < 0:
-            raise ValueError("tau and temperature must be above 0, alpha and beta at least 0")
+        if min(self.tau, self.temperature) <= 0 or min(self.alpha, self.beta, self.points) < 0:
+            raise ValueError("tau and temperature must be above 0, alpha, beta and points at least 0")
 
 
 class LaNet(Method):
@@ -248,7 +250,7 @@ class LaNet(Method):
         if "LM" in self.parts:
             true = to_shares(batch.landmarks, batch.image.shape[2:])
             spread = self.branch.head.spread
-            terms["landmarks"] = landmark_error(seen["points"] / spread, true / spread)
+            terms["landmarks"] = self.config.points * landmark_error(seen["points"] / spread, true / spread)
         if "LD" in self.parts:
             target = self.target(seen, batch.index)
             terms["divergence"] = self.config.alpha * kl_to_prediction(target, seen["logits"], batch.label)

@@ -45,7 +45,7 @@ def test_losses_are_the_paper_s_equations(faces):
 
     The second batch shows one face twice, and the past epoch has left some faces confident and others ambiguous.
     """
-    method = make(faces, k=3, omega=0.4, delta=0.4, temperature=0.7, target_teaches="everything").eval()
+    method = make(faces, k=3, omega=0.4, delta=0.4, temperature=0.7, points=2.0, target_teaches="everything").eval()
     past = torch.randn(len(faces), 7, generator=torch.Generator().manual_seed(0)).mul(2).softmax(1)
     method.before.copy_(past)
     method.now.copy_(past)
@@ -87,7 +87,7 @@ def test_losses_are_the_paper_s_equations(faces):
         difference = (method.landmarks(batch.image) - batch.landmarks) / 32 / spread
     expected = {
         "cross_entropy": oracle.divergence(torch.eye(7)[batch.label].tolist(), p),
-        "landmarks": difference.square().mean().item(),
+        "landmarks": 2 * difference.square().mean().item(),
         "divergence": oracle.divergence(d, p),
         "contrast": 0.1 * (l1 + l2),
     }
@@ -367,6 +367,7 @@ def test_other_backbones(backbone):
         ({"omega": 1.5}, "omega must lie in \\[0, 1\\]"),
         ({"k": 0}, "k, bank, projected and feature must be at least 1"),
         ({"tau": 0.0}, "tau and temperature must be above 0"),
+        ({"points": -1.0}, "alpha, beta and points at least 0"),
         ({"temperature": 0.0}, "tau and temperature must be above 0"),
     ],
 )
