@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.datasets.landmarks import mirror_landmarks
 from fercore.datasets.samplers import SAMPLERS
 from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import kl_to_prediction
@@ -193,11 +194,20 @@ class LaNet(Method):
         return seen
 
     def landmarks(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, 68, 2), pixels of the image, the first one's centre being (0, 0)."""
+        """(B, 3, H, W) in [0, 1] -> (B, 68, 2), pixels of the image, the first one's centre being (0, 0).
+
+        The mean of what is seen in the image and in its mirror image.
+        """
         if "LM" not in self.parts:
             return super().landmarks(image)
-        _, points = self.branch(self.net.backbone.run(image, stop=self.stop))
-        return to_pixels(points, image.shape[2:])
+
+        def seen(view: Tensor) -> Tensor:
+            _, points = self.branch(self.net.backbone.run(view, stop=self.stop))
+            return to_pixels(points, view.shape[2:])
+
+        mirrored = mirror_landmarks(seen(image.flip(3)))
+        mirrored[..., 0] = image.shape[3] - 1 - mirrored[..., 0]
+        return (seen(image) + mirrored) / 2
 
     def vote(self, seen: dict[str, Any], index: Tensor) -> dict[str, Tensor]:
         """Equations 1 to 4 on what ``look`` saw of a batch.

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
-from torch import Tensor
 
-from fercore.datasets.landmarks import mirror_landmarks
 from fercore.methods.base import Method
 from fercore.photos.ask import ask
 from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, frame_like_blendfer
@@ -21,18 +19,11 @@ POINT, EDGE = (255, 214, 0), (30, 30, 30)
 def find_landmarks(method: Method, image: np.ndarray, faces: Sequence[Face], size: int = CROP_SIZE) -> list[np.ndarray]:
     """The landmarks of each face, (68, 2) places (x, y) in the photograph, whose first pixel's centre is (0.5, 0.5).
 
-    The mean of what the method says of a crop and of the mirrored one.
     image: (H, W, 3) uint8. size: of the crops in pixels. Raises ValueError if the method predicts no landmarks.
     """
-
-    def both_ways(crops: Tensor) -> Tensor:
-        mirrored = mirror_landmarks(method.landmarks(crops.flip(3)))
-        mirrored[..., 0] = crops.shape[3] - 1 - mirrored[..., 0]
-        return (method.landmarks(crops) + mirrored) / 2
-
     if not faces:
         return []
-    points = ask(method, [crop_like_blendfer(image, face, size) for face in faces], both_ways).numpy()
+    points = ask(method, [crop_like_blendfer(image, face, size) for face in faces], method.landmarks).numpy()
     frames = [frame_like_blendfer(face, size) for face in faces]
     return [(p + 0.5) @ turn.T + origin for p, (turn, origin) in zip(points, frames, strict=True)]
 

@@ -84,7 +84,7 @@ def test_losses_are_the_paper_s_equations(faces):
         assert -1 in own  # some are ambiguous
         assert len(set(own) - {-1}) < sum(label != -1 for label in own)  # and some confident ones belong together
         spread = method.branch.head.spread.item()
-        difference = (method.landmarks(batch.image) - batch.landmarks) / 32 / spread
+        difference = (32 * seen["points"] + 15.5 - batch.landmarks) / 32 / spread
     expected = {
         "cross_entropy": oracle.divergence(torch.eye(7)[batch.label].tolist(), p),
         "landmarks": 2 * difference.square().mean().item(),
@@ -291,6 +291,20 @@ def test_it_learns_where_the_landmarks_are(faces):
         off = (method.eval().landmarks(batch.image) - batch.landmarks).norm(dim=2).mean()
         mean = (batch.landmarks.mean(0) - batch.landmarks).norm(dim=2).mean()
     assert off < mean
+
+
+def test_landmarks_are_the_mean_of_both_sides_of_the_mirror(faces):
+    method, image = make(faces).eval(), faces.batch(range(4)).image
+    with torch.no_grad():
+        plain, other = (32 * method.look(view)["points"] + 15.5 for view in (image, image.flip(3)))
+        found, mirrored = method.landmarks(image), method.landmarks(image.flip(3))
+    for point, partner in ((0, 16), (8, 8), (36, 45), (48, 54)):  # corners of jaw, chin, eyes and mouth
+        by_hand = [
+            (plain[:, point, 0] + 31 - other[:, partner, 0]) / 2,
+            (plain[:, point, 1] + other[:, partner, 1]) / 2,
+        ]
+        torch.testing.assert_close(found[:, point], torch.stack(by_hand, 1), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(mirrored[:, partner, 0], 31 - found[:, point, 0], rtol=1e-4, atol=1e-3)
 
 
 def test_what_is_deployed_is_the_plain_backbone_and_what_is_saved_still_finds_landmarks(faces):
