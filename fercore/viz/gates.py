@@ -15,12 +15,12 @@ from fercore.viz.distributions import Values
 from fercore.viz.style import ACCENT, CONTRAST, INK, MUTED, bare, new_figure, percent, styled
 
 
-def _heat(axes: Axes, weights: np.ndarray, names: Sequence[str], most: float) -> None:
-    """(C, n) mean weights in percent; a row an emotion, a column an expert."""
-    axes.imshow(weights, cmap="Blues", vmin=0, vmax=most, interpolation="nearest", aspect="auto")
+def _heat(axes: Axes, weights: np.ndarray, names: Sequence[str]) -> None:
+    """(C, n) mean weights in percent; a row an emotion, a column an expert. White is 0, the darkest blue 100 %."""
+    axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     for (row, column), value in np.ndenumerate(weights):
         if np.isfinite(value):
-            colour = "white" if value > 0.6 * most else INK
+            colour = "white" if value > 0.6 else INK
             axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(range(weights.shape[1]), range(1, weights.shape[1] + 1))
     axes.set_yticks(range(len(names)), names, fontsize=8.5)
@@ -31,18 +31,17 @@ def _heat(axes: Axes, weights: np.ndarray, names: Sequence[str], most: float) ->
 
 @styled
 def gate_maps(panels: Mapping[str, Values], names: Sequence[str], title: str = "") -> Figure:
-    """Mean gate weights side by side on one scale, in percent.
+    """Mean gate weights side by side, in percent.
 
     panels: panel title -> (C, n), what each of n experts weighs on average for the faces of each of C emotions; NaN for
     an emotion without faces.
     """
     values = {name: to_numpy(value).astype(float) for name, value in panels.items()}
     experts = max(value.shape[1] for value in values.values())
-    most = max(float(np.nanmax(value, initial=0.0)) for value in values.values()) or 1.0
     width = (0.42 * experts + 0.35) * len(values) + 1.2
     figure, all_axes = new_figure(max(width, 4.6), 0.31 * len(names) + 1.25, ncols=len(values), sharey=True)
     for number, (axes, (name, value)) in enumerate(zip(all_axes, values.items(), strict=True)):
-        _heat(axes, value, names, most)
+        _heat(axes, value, names)
         axes.tick_params(labelleft=number == 0)
         axes.set_title(name, fontsize=9.5, loc="center")
     figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
@@ -75,7 +74,7 @@ def face_gate(
     bars.set(xlim=(0, 1.25), ylim=(n + 0.6, 0.4), xticks=[], yticks=range(1, n + 1), ylabel="expert")
     bars.spines["bottom"].set_visible(False)
     bars.set_title("this face's gate", fontsize=9.5, loc="center")
-    _heat(heat, by_emotion, names, float(np.nanmax(by_emotion, initial=0.0)) or 1.0)
+    _heat(heat, by_emotion, names)
     frame = Rectangle((-0.5, emotion - 0.5), n, 1, fill=False, edgecolor=CONTRAST, linewidth=2, clip_on=False)
     heat.add_patch(frame)
     heat.set_title("mean of each emotion, in %", fontsize=9.5, loc="center")

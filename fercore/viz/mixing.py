@@ -106,7 +106,7 @@ def weights_by_group(
     """
     weight = to_numpy(weight)
     edges = np.linspace(weight.min(), max(weight.max(), weight.min() + 1e-6), 25)
-    figure, (axes,) = new_figure(5.8, 2.8)
+    figure, (axes,) = new_figure(5.8, 3.6)
     chosen = {group: weight[to_numpy(mask).astype(bool)] for group, mask in groups.items()}
     for (group, values), (colour, dashes) in zip(chosen.items(), GROUP_LOOKS, strict=False):
         if len(values):
@@ -116,7 +116,7 @@ def weights_by_group(
             axes.plot(values.mean(), 0, "^", color=colour, markersize=7, clip_on=False, zorder=3)
     axes.set(xlabel=name, ylabel="share of the group", yticks=[])
     axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
     axes.set_title(title)
     return figure
 

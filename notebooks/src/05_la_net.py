@@ -86,14 +86,25 @@ viz.show(
 # ## The idea in one picture
 
 # %%
-example = int(torch.nonzero(flipped & (train.clean_label == names.index("happiness")))[3])
+smile, anger = names.index("happiness"), names.index("anger")
+example = int((train.distribution[:, smile] * flipped * (1 + (train.label == anger))).argmax())  # a smile called anger
 label_of_example = names[train.label[example]]
 steps = [
     {"name": f"labelled {label_of_example}", "image": train.images[example], "note": "in truth:\nhappiness"},
-    {"name": "two descriptions", "text": "expression u\nlandmarks v", "strong": True, "note": "first stages\nshared"},
+    {
+        "name": "two descriptions",
+        "text": "expression u\nlandmarks v",
+        "strong": True,
+        "note": "of like faces drawn\ntogether (eqs. 8-13)",
+    },
     {"name": "neighbours", "text": "K nearest by u,\nK nearest by v", "note": "what do they\nlook like?"},
     {"name": "their vote", "text": "averaged over\nthe epochs", "note": "learnt beside\nthe label"},
-    {"name": "classifier", "text": "expression\nbranch", "strong": True, "note": "the only one that\nis kept"},
+    {
+        "name": "classifier",
+        "text": "learns label\nand vote",
+        "strong": True,
+        "note": "on u; the only part\nthat is kept",
+    },
 ]
 viz.show(
     viz.pipeline(steps, "LA-Net"),
@@ -117,9 +128,10 @@ print(f"NME {landmark_nme(off, true).item():.0%}")
 # %% [markdown]
 # ## Equations 1 to 4: the neighbours vote
 #
-# In each batch, the $K$ faces with the largest **cosine** to a face are its neighbours: once by their expression
-# features $u$, once by their landmark features $v$. A small network gives each neighbour a **contribution** $c$ between
-# 0 and 1. The vote is the weighted mean of what the network predicts *for the neighbours*, averaged over both spaces:
+# In each batch, the $K$ faces with the largest **cosine** to face $i$ are its neighbours: once by their expression
+# features $u$, which gives $N^u(i)$, once by their landmark features $v$, which gives $N^v(i)$. A small network gives
+# each neighbour $k$ a **contribution** $c_{ik}$ between 0 and 1. The vote is the weighted mean of the predictions $p_k$
+# *for the neighbours*, averaged over both spaces:
 #
 # $$d_i = \frac12 \left( \frac{\sum_{k \in N^u(i)} c^u_{ik}\, p_k}{\sum_{k \in N^u(i)} c^u_{ik}} +
 # \frac{\sum_{k \in N^v(i)} c^v_{ik}\, p_k}{\sum_{k \in N^v(i)} c^v_{ik}} \right).$$
@@ -181,7 +193,8 @@ for i, together in enumerate(positive_pairs(pseudo, five, pseudo, five)):
 #
 # $$\ell = -\ln \frac{e^{q \cdot k / \tau}}{e^{q \cdot k / \tau} + \sum_{m\ \text{negative}} e^{q \cdot k_m / \tau}} ,$$
 #
-# averaged over the positives $k$; then the same with the roles exchanged. By hand, $\tau = 1$: $q \cdot k = 1$ and one
+# averaged over the positives $k$; then the same with the roles exchanged. The **temperature** $\tau$ says how much the
+# nearest negatives count: the smaller, the more. By hand, $\tau = 1$: $q \cdot k = 1$ and one
 # negative at right angles, $q \cdot k_m = 0$: $-\ln \frac{e}{e + 1} \approx 0.313$.
 
 # %% tags=["nbval-check-output"]
@@ -193,13 +206,20 @@ assert np.isclose(loss.item(), by_hand)
 print(f"by hand and by the library: {by_hand:.3f}")
 
 # %% [markdown]
-# The paper's denominator prints the positives where its text means the negatives; the released code does as we do. Keys
-# come from slow copies of both branches (their weights are moving averages), so that old keys in the bank stay
-# comparable with new ones.
+# In our copy of the paper the denominator shows the positives where the text means the negatives; the released code
+# does as we do. Keys come from slow copies of both branches (their weights are moving averages), so that old keys in
+# the bank stay comparable with new ones.
+#
+# ## Equation 14: the whole loss
+#
+# $$L = L_{ce} + L_{lm} + \alpha L_{kl} + \beta L_{el} .$$
+#
+# $L_{ce}$ is the cross-entropy with the label, $L_{lm}$ the landmarks' error (we count it in units of the landmarks'
+# variance), $L_{kl}$ the divergence from the target and $L_{el}$ the contrastive loss; $\alpha = 1$ and $\beta = 0.1$.
 #
 # ## Training
 #
-# The baseline first, on the same noisy labels. **Time:** about a minute.
+# The baseline first, on the same noisy labels. **Time:** one or two minutes.
 
 # %%
 config = TrainConfig.preset(PRESET, METHODS["baseline"], seed=SEED)
@@ -210,7 +230,9 @@ before = evaluate(baseline, test)
 
 # %% [markdown]
 # Then LA-Net. We **watch** some training faces, drawn at random: after each epoch we note their targets and what the
-# network sees of them, in a small file each. **Time:** about two minutes.
+# network sees of them, in a small file each. The paper has $K = 8$, $\omega = 0.9$, $\delta = 0.7$ and votes that are
+# not sharpened; preset quick, which is printed below, has shorter memories and fewer, sharper votes. **Time:** two or
+# three minutes.
 
 # %%
 la_net = build("la_net", classes=len(names), preset=PRESET, seed=SEED)
@@ -256,12 +278,13 @@ for title, model in (("while training", la_net), ("delivered", slim), ("baseline
     print(f"{title:<15}{sum(parameter.numel() for parameter in model.parameters()):>10,} parameters")
 
 # %% [markdown]
-# One run proves little; means over seeds come further down. Landmarks are needed in the training only: what is
-# delivered is the plain network.
+# The curves show the terms as they enter the sum, with their weights. One run proves little; means over seeds come
+# further down. Landmarks are needed in the training only: what is delivered is the plain network.
 #
 # ## Look inside: landmarks
 #
-# White rings: true. Yellow dots: predicted. Above the faces stands the NME. The faces are drawn from the test set.
+# White rings: true. Yellow dots: predicted, the mean of what is seen in the face and in its mirror image. Above the
+# faces stands the NME. The faces are drawn from the test set.
 
 # %%
 with torch.inference_mode():
@@ -321,22 +344,30 @@ viz.explore(
 
 # %% [markdown]
 # Are these good neighbours? Count how often a neighbour's *true* emotion is that of the face, and how often its *label*
-# is. If labels were all that shaped a space, the labels would agree more often than the truth does.
+# is. If labels were all that shaped a space, the labels would agree more often than the truth does. And do two
+# witnesses see more than one? "Both" are the neighbours of the two spaces together, four of each.
 
 # %%
 main = truth.argmax(1)
+eight = near_ones(last, 8) | {"both": torch.cat([near[:, :4] for near in near_ones(last, 8).values()], 1)}
 print(f"{'K = 8 neighbours':<18}{'same truth':>12}{'same label':>12}{'flipped: truth':>18}{'label':>10}")
-for title, near in near_ones(last, 8).items():
+anybody = torch.arange(len(label)).expand(len(label), -1)
+alike = torch.rand(len(label), len(label), generator=torch.Generator().manual_seed(SEED)) + (main[:, None] == main)
+for title, near in (eight | {"by chance": anybody, "perfect": alike.topk(8).indices}).items():
     same = [(kind[near] == kind[:, None]).float().mean(1) for kind in (main, label)]
     shares = [value.mean() for value in same] + [value[wrong].mean() for value in same]
     print("{:<18}{:>12.1%}{:>12.1%}{:>18.1%}{:>10.1%}".format(title, *shares))
-chance = sum((main == c).float().mean() ** 2 for c in range(len(names)))
-print(f"by chance         {chance:>12.1%}")
 
 # %% [markdown]
+# "Perfect" neighbours all have the face's true emotion; as labels are flipped, even they share its label only half of
+# the time. Read the columns of the flipped faces: where neighbours share the wrong label no more often than chance, the
+# space has not been bent by wrong labels. Landmarks know less about emotions than the expression features do, and those
+# are hardly misled here: the trouble that the second witness is meant to cure has not come up in a training this short.
+#
 # ## Look inside: label distributions
 #
-# The target of one face after each epoch, with marks at the truth. Choose the group and the face.
+# The target of one face after each epoch, with marks at the truth. Choose the group and the face; the figure after this
+# one counts how often a target turns to the truth.
 
 
 # %%
@@ -383,9 +414,13 @@ for kind, values in kinds.items():
 # Two things are mixed in one distance: *which* emotion is likeliest, and how *flat* the distribution is. A network that
 # has learnt for a short time is unsure of everything, and a flat target is far from a clear face's truth even if its
 # likeliest class is right. That is why preset quick sharpens the votes (`temperature`), as DMUE does with its latent
-# distributions; the paper, after 80 epochs, need not. The lines below the figure look at the likeliest class alone:
-# flipped labels are set right there if the votes can outweigh the label, that is, if $\omega^{e} < \tfrac12$ after the
-# last epoch. And the paper's fifty faces were chosen; these are drawn at random.
+# distributions; the paper, after 80 epochs, need not.
+#
+# The paper's claim does not hold here: what the targets gain on flipped faces they nearly lose on the others. The lines
+# below the figure look at the likeliest class alone. After $e$ epochs the label still has $\omega^e$ of the say, 0.34
+# after three. So one class must get more than half of the votes to win, and few do, although the network itself answers
+# most flipped faces rightly: the average is cautious. (The paper's labels were not flipped, and how its fifty faces
+# were selected is not clear.)
 
 # %% [markdown]
 # ## Look inside: pairs
@@ -410,9 +445,9 @@ def one_anchor(of="confident", by="pseudo-labels", face=0):
     shown = [anchor, *positives, *negatives]
     signs = ["anchor", *["positive"] * len(positives), *["negative"] * len(negatives)]
     captions = [
-        f"{sign}: label {names[label[r]]}\ntruth {names[main[r]]}" for sign, r in zip(signs, shown, strict=True)
+        f"{sign}\nlabel {names[label[r]]}\ntruth {names[main[r]]}" for sign, r in zip(signs, shown, strict=True)
     ]
-    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.1)
+    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.25)
 
 
 viz.explore(
@@ -430,6 +465,8 @@ for by, paired in pairings.items():
     )
 
 # %% [markdown]
+# Pseudo-labels are few and mostly right, labels many and often wrong. That is the bargain of equation 8.
+#
 # ## Has it learnt the wrong labels by heart?
 #
 # The paper's Figure 4: the cross-entropy between the answer and the label of each training face. A network that has
@@ -452,8 +489,11 @@ for title, loss in losses.items():
     print(f"{title:<10}AUROC of the cross-entropy for flipped labels: {roc_auc_score(wrong, loss):.3f}")
 
 # %% [markdown]
-# And Figure 3: the features on a plane, flipped faces ringed. If wrong labels were learnt by heart, ringed points lie
-# deep inside the cluster of their *wrong* label, whose colour they have. **Time:** about 20 seconds.
+# If flipped faces stand out as clearly for the baseline as for LA-Net, neither has learnt them by heart.
+#
+# And Figure 3 (the paper draws it with t-SNE, we with UMAP): the features on a plane, flipped faces ringed. If wrong
+# labels were learnt by heart, ringed points lie deep inside the cluster of their *wrong* label, whose colour they have;
+# and more of their neighbours share it than the one in seven that chance gives. **Time:** about 20 seconds.
 
 # %%
 from umap import UMAP
@@ -477,19 +517,29 @@ for title, of_label, of_truth in inside:
 # ## Where does it look?
 #
 # The paper's Figure 6: Grad-CAM maps, and landmarks. Does a network that was taught landmarks look at eyes and mouth?
+# Seven faces cannot tell. So below them stands, for 200 test faces, how many times more heat lies near eyes and mouth
+# than if it were spread evenly.
 
 # %%
 from pytorch_grad_cam import GradCAM
 
 rows = torch.tensor([int(torch.nonzero(test.label == c)[3]) for c in range(len(names))])
+rows = torch.cat([rows, torch.linspace(0, len(test) - 1, 200).long()])
 image = test.batch(rows).image
+places = torch.cartesian_prod(*[torch.arange(side, dtype=torch.float32) for side in image.shape[2:]]).flip(1)
+near = (
+    torch.cdist(places, test.landmarks[rows, 36:]).amin(2) < image.shape[3] / 16
+)  # the last 32 points: eyes and mouth
 for title, model in (("baseline", baseline), ("LA-Net", la_net)):
     with GradCAM(model=model, target_layers=[model.net.backbone.stages["stage4"]]) as camera:
         heat = camera(input_tensor=image, targets=None)
     viz.show(
-        viz.attention_strip(image, heat, [names[c] for c in test.label[rows]], title),
+        viz.attention_strip(image[:7], heat[:7], [names[c] for c in test.label[rows[:7]]], title),
         alt=f"Seven faces, one an emotion, and below each where {title} looks.",
     )
+    warm = torch.from_numpy(heat).flatten(1)
+    times = (warm * near).sum(1) / warm.sum(1).clamp(min=1e-6) / near.float().mean(1)
+    print(f"{title}: {times[7:].mean():.2f} times as much heat near eyes and mouth as spread evenly")
 
 # %% [markdown]
 # ## Was there anything to protect from?
@@ -506,15 +556,16 @@ for title, faces in (("flipped", flips), ("left alone", ~flips)):
 
 # %% [markdown]
 # One in seven is guessing. If the baseline gives flipped faces their right emotion far more often than the wrong label,
-# then a training this short has not learnt the noise, and there is little left to protect: do not expect the paper's
-# gains, which come from trainings of 80 epochs. What noise costs here is something else: less to learn in each step.
+# then a training this short has not learnt the noise by heart: do not expect the paper's gains, which come from
+# trainings of 80 epochs. Noise costs several points all the same (see the README's table). Perhaps each step just
+# teaches less, as part of it pulls the wrong way; we have not tested that.
 #
 # ## What the paper claims, what its code does, what we do
 #
 # | | paper | released code | here |
 # |---|---|---|---|
 # | two backbones | two | stem and first stage shared | shared up to `split` |
-# | landmarks | one layer, MSE | 19, heatmaps with another loss | 68, MSE; pose apart; `landmark_head` |
+# | landmarks | one layer, MSE | 19, heatmaps with another loss | 68, MSE; place, turn and size apart; `landmark_head` |
 # | mirrored faces | not said | points mirrored, left and right not swapped | swapped |
 # | averages (5) | per epoch | at every visit, lost on resume | per epoch, in the checkpoint |
 # | sign of (7) | minus | plus | plus |
@@ -522,7 +573,9 @@ for title, faces in (("flipped", flips), ("left alone", ~flips)):
 # | denominator of (11) | printed: positives | negatives of the bank | negatives of the bank |
 # | empty places in the bank | not said | random vectors, as negatives | left out |
 # | ambiguous face 0 (8) | not said | taken for class 0 | ambiguous |
-# | sampling | classes more and more balanced | so, by the noisy labels | evenly at quick; `sampler` |
+# | votes | as predicted | as predicted | sharpened at quick: `temperature` |
+# | K, ω, δ | 8, 0.9, 0.7 | the same | 4, 0.7, 0.6 at quick |
+# | sampling | classes more and more balanced | so, by the noisy labels | each face once an epoch at quick; `sampler` |
 # | model reported | not said | best epoch on the test set | the last epoch |
 #
 # Now the numbers: means over seeds, and half the 95 % interval, from `notebooks/results/runs.csv`. The rows of Table 2
@@ -543,14 +596,13 @@ viz.show(
 
 # %% [markdown]
 # The paper's claims, as differences of overall accuracy in points. Ours are taken seed by seed, so that what a seed
-# does to both methods cancels. A claim *holds* here if the whole 95 % interval lies above 0. The paper's differences
-# are from RAF-DB (Table 1: means of five runs); ours are from BlendFER with a small network and a few minutes of
-# training. The whole loss is the cross-entropy, the landmarks' error, $\alpha$ times the divergence and $\beta$ times
-# the contrastive loss.
+# does to both methods cancels. A claim *holds* here if the whole 95 % interval lies above 0, it *does not hold* if the
+# whole interval lies below, and else it is *undecided*; the size is not tested: a third of the paper's gain still
+# "holds". The paper's differences are from RAF-DB (Table 1: means of five runs); ours are from BlendFER with a small
+# network and a few minutes of training. Only LA-Net's settings were chosen for it, on validation faces; SCN's and the
+# baseline's are as they come, and SCN is worse than the baseline here, unlike in the paper. EAC was not run.
 
 # %%
-rows_of_table_2 = ("none", "LD", "LD+LM", "LD+LM+EL", "")
-names_of_rows = ("none", "LD", "LD + LM", "LD + LM + EL", "all")
 alike = {"method": "la_net", "score": "overall"}
 claims = []
 for share, theirs, plain in ((0.1, 88.75, 81.01), (0.2, 87.12, 77.98), (0.3, 85.33, 75.50)):
@@ -558,24 +610,29 @@ for share, theirs, plain in ((0.1, 88.75, 81.01), (0.2, 87.12, 77.98), (0.3, 85.
         viz.Claim("LA-Net against the baseline", "Table 1", theirs - plain, condition=f"noise:{share}", **alike)
     )
 claims.append(viz.Claim("LA-Net against SCN", "Table 1", 85.33 - 77.46, condition="noise:0.3", rival="scn", **alike))
-claims.append(viz.Claim("LA-Net against EAC", "Table 1", 85.33 - 84.42, condition="noise:0.3", rival="eac", **alike))
-accuracy = (75.50, 79.17, 82.37, 83.21, 85.33)
-for row in range(1, 5):
-    variant, rival = (f"components={part}" if part else "" for part in (rows_of_table_2[row], rows_of_table_2[row - 1]))
-    text = f"{names_of_rows[row]} against {names_of_rows[row - 1]}"
-    points = accuracy[row] - accuracy[row - 1]
-    pair = {"variant": variant, "rival": "la_net", "rival_variant": rival}
-    claims.append(viz.Claim(text, "Table 2", points, condition="noise:0.3", **pair, **alike))
+parts = ("LD", "LD+LM", "LD+LM+EL", "")  # Table 2, from a plain network on; "": everything
+steps = zip(parts, ("baseline", *parts), (75.50, 79.17, 82.37, 83.21), (79.17, 82.37, 83.21, 85.33), strict=False)
+for part, before_it, less, more in steps:
+    variant, without = (f"components={name}" if name else "" for name in (part, before_it))
+    pair = {} if before_it == "baseline" else {"rival": "la_net", "rival_variant": without}
+    text = f"{part or 'all'} against {before_it}"
+    claims.append(viz.Claim(text, "Table 2", more - less, condition="noise:0.3", variant=variant, **pair, **alike))
 claims.append(viz.Claim("LA-Net against the baseline", "Table 2", 90.81 - 87.06, condition="clean", **alike))
+claims.append(viz.Claim("LA-Net against the baseline", "like Table 4", None, condition="annotators:A+B", **alike))
 display(Markdown(viz.claims_markdown(claims, runs)))
 
 # %% [markdown]
+# `annotators:A+B` is the question of Table 4: two groups of annotators, who confuse different emotions, label one half
+# of the faces each. (The paper joins two datasets, and has no row for a plain network.)
+#
 # How preset quick was chosen: one seed each, on the 932 *validation* faces, so that the exam stays unseen. One standard
-# error is about 1.6 points, so most of these do not differ. `components=none` is a plain network.
+# error is about 1.6 points, so most of these do not differ; of rows as good as each other we took one whose answers lie
+# nearer the truth (JS). `components=none` is a plain network. A larger weight of the landmarks (`points`) finds them
+# better, a larger weight of the votes (`alpha`) costs accuracy: the votes are not good enough to be trusted more.
 
 # %%
 for row in read_table("la_net_validation.csv").sort_values("overall", ascending=False).itertuples():
-    print(f"{row.overall:.1%}  {row.variant or 'as it is'}")
+    print(f"{row.overall:.1%}, JS {row.js_truth:.3f}  {row.variant or 'preset quick'}")
 
 # %% [markdown]
 # ## Exercises
@@ -663,6 +720,8 @@ check(
 #   little: they share stages with the classifier, and the contrastive loss pairs faces by pseudo-labels. How much they
 #   know about emotions is another question, and it can be counted.
 # - Votes of neighbours are only as good as the neighbourhood. Look at some before you trust them.
+# - LA-Net gains a few points over the plain network here, a part of what the paper reports; the table of claims says
+#   which of its parts that can be credited to.
 # - Whether a network has learnt wrong labels by heart shows in its losses on its own training faces, if you know which
 #   labels are wrong.
 #

@@ -274,7 +274,7 @@ def test_a_face_gate_names_the_dropped_experts_and_frames_the_row_of_the_face():
 
 def test_gate_maps_share_one_scale_and_leave_out_what_is_not_known():
     left, right = viz.gate_maps({"a": np.full((7, 2), 0.5), "b": np.full((7, 4), np.nan)}, NAMES).axes
-    assert [image.get_clim() for axes in (left, right) for image in axes.images] == [(0, 0.5)] * 2
+    assert [image.get_clim() for axes in (left, right) for image in axes.images] == [(0, 1)] * 2
     assert (len(left.texts), len(right.texts)) == (14, 0)
 
 
