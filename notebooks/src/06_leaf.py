@@ -136,9 +136,8 @@ print("counts:", sure.tolist(), f"loss: {loss:.3f}")
 # %%
 truth = watched.distribution
 for least in (0.7, 0.95):
-    print(
-        f"at least {least:.0%} of the truth on one emotion: {(truth.amax(1) >= least).float().mean():.0%} of the faces"
-    )
+    share = (truth.amax(1) >= least).float().mean()
+    print(f"at least {least:.0%} of the truth on one emotion: {share:.0%} of the watched faces")
 
 # %% [markdown]
 # A model that is honest about the other faces learns nothing from them, and one that is sure of them is wrong to be.
@@ -607,10 +606,11 @@ viz.show(
 # face was confident.) Is it the blends that spoil the pseudo-labels, as the paper says?
 
 # %%
-for title, seen in (("FixMatch", fixmatch_seen), ("LEAF", leaf_seen)):
-    most, best = seen[last]["probabilities"].max(1)
-    shares = {name: (best == label)[(most >= tau) & member].float().mean() for name, member in kinds.items()}
-    print(f"{title}, confident faces that are right: " + ", ".join(f"{k} {value:.0%}" for k, value in shares.items()))
+most, best = fixmatch_seen[last]["probabilities"].max(1)
+shares = {kind: (best == label)[(most >= tau) & member].float().mean() for kind, member in kinds.items()}
+print(
+    "FixMatch's confident answers that are right: " + ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
+)
 
 # %% [markdown]
 # If clear faces are taken wrongly nearly as often as blends, the weak start is the trouble here, more than ambiguity.
