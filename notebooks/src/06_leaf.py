@@ -608,9 +608,7 @@ viz.show(
 # %%
 most, best = fixmatch_seen[last]["probabilities"].max(1)
 shares = {kind: (best == label)[(most >= tau) & member].float().mean() for kind, member in kinds.items()}
-print(
-    "FixMatch's confident answers that are right: " + ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
-)
+print("FixMatch, confident and right: " + ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items()))
 
 # %% [markdown]
 # If clear faces are taken wrongly nearly as often as blends, the weak start is the trouble here, more than ambiguity.
