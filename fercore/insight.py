@@ -27,7 +27,7 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     """How close a method came to the truth about its N labelled training faces, as ``Method.explain`` shows it.
 
     js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions.
-    js/NAME: the same of each distribution (N, C) that ``explain`` returns.
+    js/NAME: the same of each distribution (N, C) that ``explain`` returns and that gives the label's class something.
     kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
     at least LEAST_DOUBT to the other classes. auroc/confidence: the chance that a face with its right label is trusted
     more than one with a flipped label.
@@ -57,9 +57,10 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     others = others[doubtful] / others[doubtful].sum(1, keepdim=True)
     for name, value in seen.items():
         value = value.double()
-        if not torch.allclose(value.sum(1), torch.ones(1, dtype=torch.float64), atol=1e-3):
-            continue  # weights or similarities, not a distribution
-        figures[f"js/{name}"] = float(js_divergence(value, truth).mean())
+        if name.startswith("gate") or not torch.allclose(value.sum(1), torch.ones(1, dtype=torch.float64), atol=1e-3):
+            continue  # weights or similarities, not a distribution over the emotions
+        if bool((value * one_hot).any()):  # what leaves the label's class out is no rival of the whole truth
+            figures[f"js/{name}"] = float(js_divergence(value, truth).mean())
         left = (value * (1 - one_hot))[doubtful].clamp(min=1e-8)
         figures[f"kl_others/{name}"] = float(kl_divergence(others, left / left.sum(1, keepdim=True)).mean())
     return figures

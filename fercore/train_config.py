@@ -18,7 +18,7 @@ OPTIMISERS = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
-SCHEDULES = ("cosine", "linear", "exponential", "constant")
+SCHEDULES = ("cosine", "linear", "exponential", "step", "constant")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class TrainConfig:
 
     min_steps: a small training set is gone through more than ``epochs`` times, until there are so many steps.
     lr: the largest learning rate. warmup: share of all steps over which it rises from 0.
-    schedule: how it then falls: cosine or linear (to 0), exponential (by ``decay`` an epoch), or constant.
+    schedule: how it then falls: cosine or linear (to 0), exponential (by ``decay`` an epoch), step (to a tenth
+        after a quarter of the training, to a hundredth after half of it), or constant.
     weight_decay: of weights; biases and normalisation are spared.
     clip: largest norm of the gradient; 0 switches clipping off.
     amp: "auto" (bf16 arithmetic where the device is fast at it) or "no".
@@ -113,6 +114,8 @@ def lr_factor(config: TrainConfig, clock: Clock) -> float:
             return 1 - done
         case "exponential":
             return config.decay**clock.epoch
+        case "step":
+            return 0.1 ** ((done >= 0.25) + (done >= 0.5))
         case _:
             return 1.0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import torch
+from torch import Tensor
 
 
 def rise(progress: float, ramp: float) -> float:
@@ -10,14 +11,19 @@ def rise(progress: float, ramp: float) -> float:
     return 1.0 if ramp == 0 else min(1.0, progress / ramp)
 
 
-def ramps(progress: float, beta: float, factor: float = 1.0) -> tuple[float, float]:
+def ramps(progress: float, beta: float, factor: float = 1.0) -> tuple[Tensor, Tensor]:
     """Two weights that pass the lead from an auxiliary task to the main one (DMUE, eqs. 11, 12; Ada-DF, eqs. 15, 16).
 
-    (rising, falling) when the share ``progress`` of the training is done.
+    (rising, falling), each (), when the share ``progress`` of the training is done. (Tensors, for torch.compile makes a
+    new graph of each number that ``math.exp`` gives.)
 
     With e the epoch and beta the epoch at which the lead changes, both as shares of the training:
     rising = exp(-factor (1 - e / beta)^2) up to beta, then 1; falling = 1 up to beta, then exp(-(1 - beta / e)^2).
     """
     if progress <= beta:
-        return math.exp(-factor * (1 - progress / beta) ** 2), 1.0
-    return 1.0, math.exp(-((1 - beta / progress) ** 2))
+        return _exp(-factor * (1 - progress / beta) ** 2), _exp(0.0)
+    return _exp(0.0), _exp(-((1 - beta / progress) ** 2))
+
+
+def _exp(power: float) -> Tensor:
+    return torch.full((), power, dtype=torch.float64, device="cpu").exp()  # a number: it goes with every device

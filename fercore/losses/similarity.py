@@ -38,7 +38,8 @@ def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: 
     A class without faces in the batch has similarity 0. As in equation 7 a face is compared with itself too.
 
     :param features: (N, d) of the target branch. label: (N,).
-    :param stretched: each face's similarities are stretched to [0, 1], as in the released code. Features that passed a
+    :param stretched: each face's similarities to the classes of the batch are stretched to [0, 1], as in the released
+        code. Features that passed a
         ReLU have cosines near 1 with all classes.
     :return: (N, 2 C).
     """
@@ -47,8 +48,10 @@ def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: 
     centres = (member / member.sum(0).clamp(min=1)).T @ unit  # a mean of cosines is the cosine with the mean direction
     similarity = unit @ centres.T
     if stretched:
-        low, high = similarity.amin(1, keepdim=True), similarity.amax(1, keepdim=True)
-        similarity = (similarity - low) / (high - low).clamp(min=1e-6)
+        absent = member.sum(0) == 0
+        low = similarity.masked_fill(absent, 1).amin(1, keepdim=True)  # cosines lie between -1 and 1
+        high = similarity.masked_fill(absent, -1).amax(1, keepdim=True)
+        similarity = torch.where(absent, 0, (similarity - low) / (high - low).clamp(min=1e-6))
     return torch.cat([similarity, member], 1)
 
 

@@ -50,6 +50,9 @@ class Clock:
         return self.step / max(1, self.steps)
 
 
+PAPER_DATASETS = ("raf-db", "ferplus", "affectnet", "sfew")
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """What every method's ``Config`` has; a method adds the symbols of its paper, each with its source.
@@ -75,7 +78,12 @@ class NetworkConfig:
 
     @classmethod
     def paper(cls, dataset: str = "raf-db") -> Self:
-        """The papers' usual set-up, for a GPU; their MS-Celeb-1M weights come from a local file (``weights=FILE``)."""
+        """The papers' usual set-up, for a GPU; their MS-Celeb-1M weights come from a local file (``weights=FILE``).
+
+        dataset: whose settings, where a paper has several; preset paper is RAF-DB's. Raises ValueError if unknown.
+        """
+        if dataset not in PAPER_DATASETS:
+            raise ValueError(f"unknown dataset {dataset!r}; the papers' settings are for {', '.join(PAPER_DATASETS)}")
         return cls(backbone="resnet18", weights="imagenet", size=224)
 
 

@@ -8,7 +8,7 @@ much a face's label is trusted follows from its likeness to the other faces of t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +88,9 @@ class Dmue(Method):
 
     needs = Needs(sampler="every_class")
     config_class = Config
+    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"epochs": 40, "batch_size": 72, "lr": 1e-3, "schedule": "step"}  # section 4.2
+    }
 
     def __init__(self, config: Config, classes: int):
         super().__init__(config, classes)
@@ -97,9 +100,9 @@ class Dmue(Method):
         self.branches = nn.ModuleList(copy_stages(backbone, config.split) for _ in range(classes))
         outputs = classes - 1 if config.mining == "LD-N" else classes
         self.heads = nn.ModuleList(nn.Linear(backbone.dim, outputs) for _ in range(classes))
-        self.scorer = nn.Sequential(
-            nn.Linear(2 * classes, classes, bias=False), nn.PReLU(), nn.Linear(classes, 1, bias=False), nn.Sigmoid()
-        )
+        if config.confidence:
+            hidden, last = nn.Linear(2 * classes, classes, bias=False), nn.Linear(classes, 1, bias=False)
+            self.scorer = nn.Sequential(hidden, nn.PReLU(), last, nn.Sigmoid())
         others = [[k for k in range(classes) if k != j] for j in range(classes)]
         self.register_buffer("others", torch.tensor(others), persistent=False)
 
@@ -153,8 +156,9 @@ class Dmue(Method):
     def explain(self, batch: Batch) -> dict[str, Tensor]:
         """What is mined from a batch.
 
-        probabilities: (N, C) of the target branch. latent: (N, C), 0 at the own class, not sharpened. confidence: (N,).
-        relations: (N, N) of the target branch. relations_auxiliary: (N, C, N), of each branch. cams: (N, C, h, w).
+        probabilities: (N, C) of the target branch. latent: (N, C), 0 at the own class, not sharpened. confidence: (N,),
+        if it is used. relations: (N, N) of the target branch. relations_auxiliary: (N, C, N), of each branch. cams:
+        (N, C, h, w).
         """
         shared = self.net.backbone.run(batch.image, stop=self.before)
         feature_map = self.net.backbone.run(shared, start=self.config.split)
@@ -164,7 +168,7 @@ class Dmue(Method):
         return {
             "probabilities": self.net.head(target).softmax(1),
             "latent": self.mine(auxiliary, label),
-            "confidence": self.confidence(target, label),
+            **({"confidence": self.confidence(target, label)} if self.config.confidence else {}),
             "relations": relations(target),
             "relations_auxiliary": relations(features).transpose(0, 1),
             "cams": attention_maps(feature_map, self.net.head.weight),

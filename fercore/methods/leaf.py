@@ -6,7 +6,7 @@ no single class is guessed: the likeliest ones that together reach probability T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch.nn.functional as F
@@ -47,6 +47,11 @@ class Config(SemiConfig):
         As the paper has it, every face falls to the same few classes (validation faces, results/leaf_validation.csv).
         """
         return cls(reversed=True, ramp=1.0)
+
+    @classmethod
+    def paper(cls, dataset: str = "raf-db") -> Self:
+        """The usual set-up, with the number of experts of Figure 6."""
+        return replace(super().paper(dataset), n=2 if dataset == "raf-db" else 4)
 
     def __post_init__(self):
         super().__post_init__()

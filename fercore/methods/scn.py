@@ -40,7 +40,7 @@ class Config(NetworkConfig):
 
 
 class Scn(Method):
-    """Self-attention importance weighting, rank regularisation and relabelling."""
+    """Self-attention importance weighting, rank regularisation and relabelling. Preset paper trains it as EAC."""
 
     config_class = Config
     memory: ClassVar[tuple[str, ...]] = ("relabelled",)

@@ -59,8 +59,8 @@ class SemiConfig(NetworkConfig):
 class SemiSupervised(Method):
     """Cross-entropy on the labelled faces, plus what a subclass makes of the unlabelled ones.
 
-    Labelled faces and views share a pass, so the norms see what they will see in use, and each step is one large piece
-    of work. Nothing is learnt through a pseudo-label: targets are always detached.
+    Labelled faces and views share a pass: each step is one large piece of work, and the norms' statistics are those of
+    labelled faces and all views together. Nothing is learnt through a pseudo-label: targets are always detached.
 
     unlabelled_views: the augmentations of the unlabelled faces that the subclass asks for.
     through_network: how many of them, from the first, the trained network sees (None: all).

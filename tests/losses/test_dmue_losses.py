@@ -90,6 +90,12 @@ def test_the_averaged_rival_by_loops(label):
     assert loss == pytest.approx(total / (C * N), rel=1e-5)
 
 
+def test_mined_distributions_carry_no_gradient():
+    logits = random(C, N, C).requires_grad_()
+    for mine in (latent_distribution, averaged_distribution):
+        assert not mine(logits, torch.tensor(LABELS["all classes"]), 1.2).requires_grad
+
+
 def test_latent_l2_is_equation_4():
     label = LABELS["all classes"]
     p, soft = random(N, C).softmax(1), random(N, C, seed=1).softmax(1)
@@ -187,6 +193,12 @@ def test_stretched_similarities_run_from_0_to_1_in_each_row():
     plain, stretched = (similarity_vector(features, label, C, s)[:, :C] for s in (False, True))
     for before, after in zip(plain.tolist(), stretched.tolist(), strict=True):
         expected = [(v - min(before)) / (max(before) - min(before)) for v in before]
+        assert after == pytest.approx(expected, abs=1e-3)
+    absent = [y if y != 1 else 0 for y in LABELS["all classes"]]
+    plain, stretched = (similarity_vector(features, torch.tensor(absent), C, s)[:, :C] for s in (False, True))
+    for before, after in zip(plain.tolist(), stretched.tolist(), strict=True):
+        there = [v for j, v in enumerate(before) if j != 1]
+        expected = [(v - min(there)) / (max(there) - min(there)) if j != 1 else 0 for j, v in enumerate(before)]
         assert after == pytest.approx(expected, abs=1e-3)
     equal = similarity_vector(torch.ones(4, 5), torch.tensor([0, 1, 2, 3]), 4, True)
     assert equal.isfinite().all()

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -26,16 +27,17 @@ def first_batch(method, faces, n=14):
 
 
 def test_ramps_are_equations_11_and_12():
-    assert ramps(0.0, 0.2)[0] == pytest.approx(0.36788, abs=1e-5)  # exp(-1)
-    assert ramps(0.0, 0.2, 5)[0] == pytest.approx(0.0067379, abs=1e-7)  # the released factor
-    assert ramps(0.1, 0.2)[0] == pytest.approx(0.77880, abs=1e-5)  # exp(-1/4)
-    assert ramps(0.2, 0.2) == (1.0, 1.0)
-    assert ramps(0.4, 0.2)[1] == pytest.approx(0.77880, abs=1e-5)
-    assert ramps(0.201, 0.2)[1] == pytest.approx(1, abs=1e-4)
+    assert ramps(0.0, 0.2)[0].item() == pytest.approx(0.36788, abs=1e-5)  # exp(-1)
+    assert ramps(0.0, 0.2, 5)[0].item() == pytest.approx(0.0067379, abs=1e-7)  # the released factor
+    assert ramps(0.1, 0.2)[0].item() == pytest.approx(0.77880, abs=1e-5)  # exp(-1/4)
+    assert [weight.item() for weight in ramps(0.2, 0.2)] == [1.0, 1.0]
+    assert ramps(0.4, 0.2)[1].item() == pytest.approx(0.77880, abs=1e-5)
+    assert ramps(0.201, 0.2)[1].item() == pytest.approx(1, abs=1e-4)
 
 
-def test_losses_are_the_paper_s_equations(faces):
-    method = make(gamma=10.0, relative=False, stretched=False).eval()
+@pytest.mark.parametrize("stretched", [False, True])
+def test_losses_are_the_paper_s_equations(faces, stretched):
+    method = make(gamma=10.0, relative=False, stretched=stretched).eval()
     batch = first_batch(method, faces)
     label, image = batch.label.tolist(), batch.image
     with torch.no_grad():
@@ -50,11 +52,14 @@ def test_losses_are_the_paper_s_equations(faces):
             [dict(zip([k for k in range(7) if k != j], row, strict=True)) for row in rows] for j, rows in enumerate(aux)
         ]
         vector = torch.tensor(oracle.similarity_vector(target.tolist(), label, 7))
+        if stretched:  # as the released code: each row from 0 to 1; the batch holds every class
+            for row in vector[:, :7]:
+                row.copy_((row - min(row)) / (max(row) - min(row)))
         first, prelu, last, _ = method.scorer
         hidden = vector @ first.weight.T
         hidden = torch.where(hidden > 0, hidden, prelu.weight * hidden)
         alpha = 1 / (1 + torch.exp(-(hidden @ last.weight.T)))[:, 0]
-    up, down = ramps(LATE.progress, 0.15)
+    up, down = 1.0, math.exp(-((1 - 0.15 / 0.9) ** 2))
     latent = []
     for n, y in enumerate(label):
         others = [k for k in range(7) if k != y]
@@ -71,6 +76,13 @@ def test_losses_are_the_paper_s_equations(faces):
         ),
     }
     assert {key: value.item() for key, value in terms.items()} == pytest.approx(expected, rel=2e-3)
+
+
+def test_the_released_ramp_starts_lower(faces):
+    batch, start = first_batch(make(), faces), Clock(0, 0, 10, 3)
+    paper, released = (make(ramp=ramp).eval().losses(batch, start) for ramp in (1.0, 5.0))
+    assert (released["cross_entropy"] / paper["cross_entropy"]).item() == pytest.approx(math.exp(-4), rel=1e-4)
+    assert torch.equal(released["auxiliary"], paper["auxiliary"])
 
 
 def test_every_batch_holds_every_class_and_an_absent_one_does_no_harm(faces):
@@ -117,6 +129,7 @@ def test_the_averaged_rival_runs(faces):
 
 def test_components_can_be_taken_out(faces):
     batch = first_batch(make(), faces)
+    assert "confidence" not in make(confidence=False).eval().explain(batch)  # nothing was learnt that could be shown
     terms = make(omega=0.0, gamma=0.0, confidence=False).losses(batch, LATE)
     assert terms["latent"] == 0
     assert "similarity" not in terms

@@ -19,6 +19,19 @@ SIZE = 32
 CLOCKS = [Clock(0, 0, 12, 4), Clock(11, 3, 12, 4)]
 TRAIN = toy_dataset(n=160, size=SIZE).where("train")
 every_method = pytest.mark.parametrize("name", METHODS)
+EXPERTS = {"semantic": True, "ema": 0.9}
+OPTIONS = [
+    ("dmue", {"mining": "LD-A", "relative": False}),
+    ("dmue", {"confidence": False, "stretched": False, "gamma": 0.0}),
+    ("ada_df", {"weighted": "logits", "target": "class", "detach": False}),
+    ("la_net", {"components": "LD", "target_teaches": "everything"}),
+    ("la_net", {"components": "LD+LM+EL", "landmark_head": "heatmap"}),
+    ("leaf", {"reversed": True, "n": 8, "top_k": 1, "ema": 0.9}),
+    ("leaf", {"scale": "softmax", "margin": 0.1, "n": 2}),
+    ("leaf", {"consistency": "cross_entropy", "expert": "linear"}),
+    ("flexmatch", {"instance": True, **EXPERTS}),
+    ("adacm", EXPERTS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +155,7 @@ def test_explain_gives_finite_tensors_with_a_row_a_face(name, faces):
 
 
 @every_method
-def test_hidden_labels_teach_nothing_and_a_batch_without_labels_is_no_nan(name, faces):
+def test_hidden_labels_are_no_class_and_a_batch_without_labels_is_no_nan(name, faces):
     method = make(name).eval()
     batch = first_batch(method, faces)
     half = torch.arange(len(batch.label)) % 2 == 0
@@ -179,18 +192,22 @@ def test_its_memory_is_in_the_state_dict(name, faces):
 # --- ready for a GPU, shown without one -------------------------------------------------------------------------------
 
 
-@every_method
-def test_losses_run_on_a_fake_gpu_without_host_sync_or_device_mix(name, faces):
+@pytest.mark.parametrize(("name", "settings"), [*((name, {}) for name in METHODS), *OPTIONS])
+def test_losses_run_on_a_fake_gpu_without_host_sync_or_device_mix(name, settings, faces):
     """FakeTensorMode raises on .item(), nonzero, boolean masks, data-dependent shapes and mixed devices."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     real = first_batch(make(name), faces)
     with FakeTensorMode() as mode, torch.device("cuda"):
-        method = build(name, preset="fast", size=SIZE)
+        method = build(name, preset="fast", size=SIZE, **settings)
+        for key in method.memory:  # what training remembers of each face is there too
+            empty = getattr(method, key)
+            setattr(method, key, torch.zeros((len(TRAIN), *empty.shape[1:]), dtype=empty.dtype))
         batch = map_tensors(real, lambda t: mode.from_tensor(t).to("cuda"))
         for clock in CLOCKS:
             terms = method.losses(batch, clock)
             assert all(term.device.type == "cuda" and term.shape == () for term in terms.values())
+            method.after_step(clock)
         assert {p.device.type for p in method.parameters()} == {"cuda"}
         assert {b.device.type for b in method.buffers()} <= {"cuda"}
 
@@ -215,6 +232,24 @@ def test_losses_compile_as_one_graph_forward_and_backward(name, faces):
         if p.grad is not None:
             torch.testing.assert_close(p.grad, q[1].grad, rtol=1e-2, atol=1e-3 * q[1].grad.abs().max().item() + 1e-6)
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in method.parameters())
+
+
+@every_method
+def test_a_training_needs_few_graphs(name, faces):
+    """A schedule that reads the clock must not make a new graph of every step."""
+    method, graphs = make(name), []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compiled = torch.compile(method.losses, fullgraph=True, backend=count)
+    batch = first_batch(method, faces)
+    with torch.no_grad():
+        for step in range(20):
+            compiled(batch, Clock(step, step // 5, 20, 4))
+    assert len(graphs) <= 5  # the first step, numbers as variables, and the branches of the ramps
 
 
 class _Choosing(nn.Module):

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,26 @@ def make(faces, **settings):
     method = build("scn", preset="fast", size=32, **settings)
     method.before_training(faces)
     return method
+
+
+def test_losses_by_hand(faces):
+    """(1 - gamma) of the cross-entropy of logits times importance, gamma of the rank regularisation, in loops."""
+    method = make(faces, gamma=0.3, high=0.6, margin=0.5).eval()
+    batch = next(Loader(faces, method.needs, 10).epoch(0, 4))
+    with torch.no_grad():
+        method.scorer.weight.normal_()
+        features = method.net.pool(method.net.backbone(batch.image))
+        importance = [1 / (1 + math.exp(-score)) for score in method.scorer(features)[:, 0].tolist()]
+        logits = method.net.head(features).tolist()
+        terms = method.losses(batch, EARLY)
+    total = 0.0
+    for row, alpha, y in zip(logits, importance, batch.label.tolist(), strict=True):
+        total += math.log(sum(math.exp(alpha * z) for z in row)) - alpha * row[y]
+    ordered = sorted(importance, reverse=True)
+    gap = sum(ordered[:6]) / 6 - sum(ordered[6:]) / 4
+    assert 0 < gap < 0.5
+    expected = {"cross_entropy": 0.7 * total / 10, "rank": 0.3 * (0.5 - gap)}
+    assert {key: value.item() for key, value in terms.items()} == pytest.approx(expected, rel=2e-3)
 
 
 def test_only_unimportant_doubtful_faces_are_relabelled(faces):

@@ -15,7 +15,6 @@ from fercore.methods.semi import SemiSupervised
 from fercore.step import Step
 from fercore.training import TrainConfig, fit, predict
 from tests.faces import toy_dataset
-from tests.methods.test_every_method import map_tensors
 
 LATE = Clock(9, 2, 10, 3)
 SEMI = [name for name, kind in METHODS.items() if issubclass(kind, SemiSupervised)]
@@ -208,31 +207,6 @@ def test_experts_plug_in(name, faces):
     shown = method.eval().explain(batch)
     assert {"gate_semantic", "gate_instance"} <= set(shown)
     assert "cams" not in shown
-
-
-OPTIONS = {
-    "leaf, averaged": ("leaf", {"ema": 0.9}),
-    "leaf, as released": ("leaf", {"reversed": True, "n": 8, "top_k": 1}),
-    "leaf, probabilities": ("leaf", {"scale": "softmax", "margin": 0.1, "n": 2}),
-    "leaf, cross-entropy": ("leaf", {"consistency": "cross_entropy", "expert": "linear"}),
-    "flexmatch with experts": ("flexmatch", {"semantic": True, "instance": True, "ema": 0.9}),
-    "adacm with experts": ("adacm", {"semantic": True, "ema": 0.9}),
-}
-
-
-@pytest.mark.parametrize(("name", "settings"), OPTIONS.values(), ids=OPTIONS)
-def test_options_too_run_on_a_fake_gpu(name, settings, faces):
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    real = first_batch(make(name), faces)
-    with FakeTensorMode() as mode, torch.device("cuda"):
-        method = make(name, **settings)
-        for key in method.memory:
-            setattr(method, key, torch.full((len(faces),), UNLABELLED))
-        batch = map_tensors(real, lambda t: mode.from_tensor(t).to("cuda"))
-        terms = method.losses(batch, LATE)
-        assert all(term.device.type == "cuda" and term.shape == () for term in terms.values())
-        method.after_step(LATE)
 
 
 def test_impossible_settings_are_named():

@@ -39,6 +39,12 @@ def test_distributions_are_compared_with_the_truth(faces):
     assert figures["js/exact"] == 0
     assert figures["kl_others/exact"] == pytest.approx(0, abs=1e-6)
     assert "js/weights" not in figures
+    latent = TRUTH * (1 - torch.eye(7)[faces.label])  # what is mined for a face leaves its label's class out
+    latent = latent / latent.sum(1, keepdim=True).clamp(min=1e-8)
+    latent[0] = torch.eye(7)[1]
+    gates = insight(Oracle(gate_semantic=torch.full((4, 7), 1 / 7), latent=latent), faces)
+    assert not {"js/gate_semantic", "kl_others/gate_semantic", "js/latent"} & set(gates)
+    assert gates["kl_others/latent"] == pytest.approx(0, abs=1e-6)
 
     def js(p, q):
         def kl(a, b):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fercore.methods import Clock, build
+from fercore.methods import Clock, build, method_class
 from fercore.step import Step
 from fercore.train_config import SCHEDULES, TrainConfig, lr_factor, make_optimiser
 
@@ -30,6 +30,8 @@ def test_schedules_by_hand():
     assert cosine[75] == pytest.approx((1 + math.cos(math.pi * 0.75)) / 2)
     assert factors(schedule="linear", warmup=0)[25] == pytest.approx(0.75)
     assert factors(schedule="exponential", warmup=0, decay=0.9)[37] == pytest.approx(0.9**3)
+    step = factors(schedule="step", warmup=0)
+    assert [step[n] for n in (0, 24, 25, 49, 50, 99)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_biases_and_norms_do_not_decay():
@@ -50,6 +52,22 @@ def test_wrong_settings_are_named():
         TrainConfig(schedule="zigzag")
     with pytest.raises(ValueError, match="epochs must be above 0"):
         TrainConfig(epochs=0)
+
+
+def test_preset_paper_is_what_the_papers_say():
+    """DMUE, section 4.2; Ada-DF, section 4.2 and Table 1; LEAF, section 5.2 and Figure 6; LA-Net, section 4.2."""
+    for name, rows in {"dmue": (40, 72, 1e-3, "step"), "ada_df": (75, 64, 1e-3, "exponential")}.items():
+        config = TrainConfig.preset("paper", method_class(name))
+        assert (config.epochs, config.batch_size, config.lr, config.schedule, config.optimiser) == (*rows, "adam")
+    assert TrainConfig.preset("paper", method_class("ada_df")).decay == 0.9
+    assert TrainConfig.preset("paper", method_class("dmue")).weight_decay == 1e-4
+    config = method_class("ada_df").config_class
+    assert [(c.threshold, c.size) for c in (config.paper(), config.paper("affectnet"))] == [(0.7, 100), (0.5, 100)]
+    assert [75 * c.beta for c in (config.paper(), config.paper("sfew"))] == pytest.approx([3, 5])
+    experts = method_class("leaf").config_class
+    assert (experts.paper().n, experts.paper("ferplus").n) == (2, 4)
+    with pytest.raises(ValueError, match="unknown dataset 'mine'; the papers' settings are for raf-db"):
+        experts.paper("mine")
 
 
 def test_presets_take_what_the_method_and_the_caller_change():
