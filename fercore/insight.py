@@ -30,7 +30,8 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     js/NAME: the same of each distribution (N, C) that ``explain`` returns and that gives the label's class something.
     kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
     at least LEAST_DOUBT to the other classes. auroc/confidence: the chance that a face with its right label is trusted
-    more than one with a flipped label.
+    more than one with a flipped label. flipped/label, flipped/truth: how often the model answers a face that has a
+    flipped label with that label, and with the right one: has it learnt the noise by heart?
 
     The faces come unaltered and in random batches (a method may compare the faces of a batch). {} where there is
     nothing to find out, see ``has_flipped_labels``.
@@ -50,6 +51,10 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     label, clean, truth = data.label[order], data.clean_label[order], data.distribution[order].double()
     one_hot = membership(label, len(data.classes)).double()
     figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
+    if "probabilities" in seen:
+        answer, flipped = seen["probabilities"].argmax(1), label != clean
+        figures["flipped/label"] = float((answer == label)[flipped].float().mean())
+        figures["flipped/truth"] = float((answer == clean)[flipped].float().mean())
     if "confidence" in seen:
         figures["auroc/confidence"] = float(binary_auroc(seen.pop("confidence"), (label == clean).long()))
     others = truth * (1 - one_hot)

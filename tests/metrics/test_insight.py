@@ -64,6 +64,14 @@ def test_confidence_is_the_chance_that_a_right_label_is_trusted_more(faces):
     assert figures["auroc/confidence"] == pytest.approx(2 / 3)
 
 
+def test_noise_learnt_by_heart_shows_in_the_answers_to_flipped_faces(faces):
+    object.__setattr__(faces, "label", torch.tensor([1, 1, 2, 0]))  # all but the second flipped, from 0, 1, 1, 2
+    answers = torch.eye(7)[torch.tensor([1, 1, 1, 5])]  # its label, right, right, neither
+    figures = insight(Oracle(probabilities=answers), faces)
+    assert figures["flipped/label"] == pytest.approx(1 / 3)
+    assert figures["flipped/truth"] == pytest.approx(1 / 3)
+
+
 def test_nothing_to_find_out_without_flipped_labels_or_without_truth(faces):
     object.__setattr__(faces, "label", faces.clean_label)
     assert not has_flipped_labels(faces)
