@@ -21,12 +21,13 @@ from fercore.viz.relations import relation_maps
 from fercore.viz.scarcity import label_curve
 from fercore.viz.show import show
 from fercore.viz.sweep import sweeps
-from fercore.viz.tables import results_figure, results_markdown, summarise
+from fercore.viz.tables import by_heart_markdown, results_figure, results_markdown, summarise
 
 __all__ = [
     "Claim",
     "agreement",
     "attention_strip",
+    "by_heart_markdown",
     "candidates",
     "claims_markdown",
     "class_counts",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -49,6 +51,22 @@ def results_markdown(summary: pd.DataFrame) -> str:
                 else ""
             )
         lines.append(f"| {method}{f' ({variant})' if variant else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def by_heart_markdown(insights: pd.DataFrame, methods: Sequence[str]) -> str:
+    """How often a model answers a training face with a flipped label with that label, and how often rightly.
+
+    insights: rows of notebooks/results/runs_insights.csv (see ``fercore.insight``), of which the methods' defaults
+    count. One row a condition and method, means over seeds; those that were not asked are left out.
+    """
+    asked = insights["name"].isin(("flipped/label", "flipped/truth")) & insights["method"].isin(methods)
+    rows = insights[asked & (insights["variant"].fillna("") == "") & (insights["preset"] == "quick")]
+    rows = rows.drop_duplicates([*KEYS, "seed", "name"], keep="last")
+    lines = ["| condition | method | answers the wrong label | answers rightly | seeds |", "|---|---|---|---|---|"]
+    for (condition, method), group in rows.groupby(["condition", "method"]):
+        label, truth = (group[group["name"] == f"flipped/{what}"]["value"].mean() for what in ("label", "truth"))
+        lines.append(f"| {condition} | {method} | {label:.0%} | {truth:.0%} | {group['seed'].nunique()} |")
     return "\n".join(lines)
 
 

@@ -272,6 +272,26 @@ def test_a_face_gate_names_the_dropped_experts_and_frames_the_row_of_the_face():
     assert heat.patches[0].get_y() == 4.5
 
 
+def test_by_heart_takes_means_over_seeds_and_leaves_out_variants():
+    row = {"condition": "noise:0.3", "preset": "quick", "commit": "c"}
+    table = pd.DataFrame(
+        [
+            {**row, "method": method, "variant": variant, "seed": seed, "name": name, "value": value}
+            for method, variant, seed, name, value in (
+                ("baseline", "", 0, "flipped/label", 0.2),
+                ("baseline", "", 1, "flipped/label", 0.4),
+                ("baseline", "", 0, "flipped/truth", 0.5),
+                ("baseline", "weights=None", 0, "flipped/truth", 0.9),
+                ("baseline", "", 0, "js/labels", 0.9),
+                ("dmue", "", 0, "flipped/label", 0.9),
+            )
+        ]
+    )
+    assert viz.by_heart_markdown(table, ["baseline", "scn"]).splitlines()[2:] == [
+        "| noise:0.3 | baseline | 30% | 50% | 2 |"
+    ]
+
+
 def test_gate_maps_share_one_scale_and_leave_out_what_is_not_known():
     left, right = viz.gate_maps({"a": np.full((7, 2), 0.5), "b": np.full((7, 4), np.nan)}, NAMES).axes
     assert [image.get_clim() for axes in (left, right) for image in axes.images] == [(0, 1)] * 2
