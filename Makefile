@@ -40,7 +40,7 @@ results: $(STAMP)  ## measure what the README's table shows; runs already in not
 	$(RUN) -m fercore run --methods baseline,rac_rsl --conditions imbalance:100 --seeds 0,1,2,3,4
 	$(RUN) -m fercore run --methods cb,eac --conditions imbalance:100 --seeds 0,1,2
 	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3 --seeds 0,1,2,3,4
-	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3+labels:1500 --seeds 0,1,2
+	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3+labels:1500 --seeds 0,1,2,3,4
 	$(RUN) -m fercore run --methods baseline,ada_df,la_net --conditions clean,noise:0.1,noise:0.2 --seeds 0,1,2
 	$(RUN) -m fercore run --methods baseline,la_net --conditions annotators:A+B --seeds 0,1,2
 	for parts in LD LD+LM LD+LM+EL "LD+LM alpha=0"; do $(RUN) -m fercore run --methods la_net --conditions noise:0.3 \
