@@ -30,7 +30,8 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     js/NAME: the same of each distribution (N, C) that ``explain`` returns and that gives the label's class something.
     kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
     at least LEAST_DOUBT to the other classes. auroc/confidence: the chance that a face with its right label is trusted
-    more than one with a flipped label. flipped/label, flipped/truth: how often the model answers a face that has a
+    more than one with a flipped label; auroc/probability: the same of the probability that the model gives to the label,
+    which every method has. flipped/label, flipped/truth: how often the model answers a face that has a
     flipped label with that label, and with the right one: has it learnt the noise by heart?
 
     The faces come unaltered and in random batches (a method may compare the faces of a batch). {} where there is
@@ -53,6 +54,8 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
     if "probabilities" in seen:
         answer, flipped = seen["probabilities"].argmax(1), label != clean
+        of_label = seen["probabilities"].gather(1, label[:, None])[:, 0]
+        figures["auroc/probability"] = float(binary_auroc(of_label, (~flipped).long()))
         figures["flipped/label"] = float((answer == label)[flipped].float().mean())
         figures["flipped/truth"] = float((answer == clean)[flipped].float().mean())
     if "confidence" in seen:

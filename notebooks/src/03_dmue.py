@@ -383,22 +383,25 @@ for name, distribution in {**mined, "baseline's softmax": rival}.items():
 
 # %%
 insights = read_table("runs_insights.csv")
-insights = insights[(insights["condition"] == "noise:0.3") & (insights["preset"] == "quick")]
+insights = insights[insights["preset"] == "quick"].set_index(["condition", "method", "variant", "name"]).sort_index()
+TRAININGS = ("noise:0.3", "noise:0.3+labels:1500")
 
 
-def insight_of(method, variant, name):
+def insight_of(condition, method, variant, name):
     """Mean and spread over seeds of one figure about the training labels, as text."""
-    rows = insights[(insights["method"] == method) & (insights["variant"] == variant) & (insights["name"] == name)]
+    key = (condition, method, variant, name)
+    rows = insights.loc[[key]] if key in insights.index else insights.iloc[:0]
     values = rows.drop_duplicates("seed", keep="last")["value"]
     if values.empty:
         return "not measured"
     return f"{values.mean():.3f} (seeds: {values.min():.3f} to {values.max():.3f}; {len(values)})"
 
 
-print("KL to the truth, own class left out")
-print("   LD-N     ", insight_of("dmue", "", "kl_others/latent"))
-print("   LD-A     ", insight_of("dmue", "mining=LD-A", "kl_others/latent"))
-print("   baseline ", insight_of("baseline", "", "kl_others/probabilities"))
+for condition in TRAININGS:
+    print(f"KL to the truth, own class left out; {condition}")
+    print("   LD-N     ", insight_of(condition, "dmue", "", "kl_others/latent"))
+    print("   LD-A     ", insight_of(condition, "dmue", "mining=LD-A", "kl_others/latent"))
+    print("   baseline ", insight_of(condition, "baseline", "", "kl_others/probabilities"))
 
 # %% [markdown]
 # ## Look inside: is the right label trusted?
@@ -418,8 +421,14 @@ right = ~here["flipped"]
 alone = predict(baseline, train.select(watched.tolist())).gather(1, label[:, None])[:, 0]
 print(f"AUROC of the confidence:                    {roc_auc_score(right, weight):.3f}")
 print(f"AUROC of the baseline's p(label):           {roc_auc_score(right, alone):.3f}")
-print("over all training faces and seeds, DMUE:   ", insight_of("dmue", "", "auroc/confidence"))
-print("over all training faces and seeds, SCN:    ", insight_of("scn", "", "auroc/confidence"))
+for condition in TRAININGS:
+    print(f"over all training faces and seeds, {condition}")
+    for title, *whose in (
+        ("DMUE's confidence", "dmue", "", "auroc/confidence"),
+        ("SCN's weight", "scn", "", "auroc/confidence"),
+        ("baseline's p(label)", "baseline", "", "auroc/probability"),
+    ):
+        print(f"   {title:<22}{insight_of(condition, *whose)}")
 
 # %% [markdown]
 # The mean of the flipped faces hides that they come in two humps: many are found, many pass as right. SCN's weights

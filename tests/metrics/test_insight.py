@@ -69,6 +69,7 @@ def test_noise_learnt_by_heart_shows_in_the_answers_to_flipped_faces(faces):
     answers = torch.eye(7)[torch.tensor([1, 1, 1, 5])]  # its label, right, right, neither
     figures = insight(Oracle(probabilities=answers), faces)
     assert figures["flipped/label"] == pytest.approx(1 / 3)
+    assert figures["auroc/probability"] == pytest.approx(5 / 6)  # 1 against 1 (a half), 0 and 0
     assert figures["flipped/truth"] == pytest.approx(1 / 3)
 
 
