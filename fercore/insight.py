@@ -29,10 +29,11 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions.
     js/NAME: the same of each distribution (N, C) that ``explain`` returns and that gives the label's class something.
     kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
-    at least LEAST_DOUBT to the other classes. auroc/confidence: the chance that a face with its right label is trusted
-    more than one with a flipped label; auroc/probability: the same of the probability that the model gives to the label,
-    which every method has. flipped/label, flipped/truth: how often the model answers a face that has a
-    flipped label with that label, and with the right one: has it learnt the noise by heart?
+    at least LEAST_DOUBT to the other classes.
+    auroc/confidence: the chance that a face with its right label is trusted more than one with a flipped label;
+    auroc/probability: the same of the probability that the model gives to the label, which every method has.
+    flipped/label, flipped/truth: how often the model answers a face that has a flipped label with that label, and with
+    the right one. Has it learnt the noise by heart?
 
     The faces come unaltered and in random batches (a method may compare the faces of a batch). {} where there is
     nothing to find out, see ``has_flipped_labels``.
