@@ -804,8 +804,8 @@ check(
 # - A threshold that is never passed switches a part of the method off, silently. Print it.
 # - Weights that are *called* attention or confidence are a claim. An AUROC against known flips tests it, and so does a
 #   cheap rival.
-# - In trainings this short Ada-DF does not beat the plain baseline. A helper that must first learn itself is a slow
-#   teacher.
+# - Ask first whether the noise is learnt by heart. Where it is not, Ada-DF costs accuracy here: a helper that must
+#   first learn itself is a slow teacher. Where it is, with 1,500 labels, the soft targets pay.
 #
 # Next: **05 · LA-Net**, which asks the neighbours of a face.
 #
