@@ -566,7 +566,7 @@ for text, variant, without in (
     ("with equal relations against without", "gamma=0", 88.45),
     ("with confidence against without", "confidence=False", 88.23),
 ):
-    rival = {"rival": "dmue", "rival_variant": variant, "condition": "noise:0.3", **alike}
+    rival = {"rival": "dmue", "rival_variant": variant, "condition": "noise:0.3+labels:1500", **alike}
     claims.append(viz.Claim(text, "Table 2, without noise", 88.76 - without, **rival))
 display(Markdown(viz.claims_markdown(claims, runs)))
 
