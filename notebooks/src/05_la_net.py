@@ -447,7 +447,7 @@ def one_anchor(of="confident", by="pseudo-labels", face=0):
     captions = [
         f"{sign}\nlabel {names[label[r]]}\ntruth {names[main[r]]}" for sign, r in zip(signs, shown, strict=True)
     ]
-    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.25)
+    return viz.contact_sheet(train.images[watched[shown]], captions, 7, title=f"pairs by {by}", cell=1.05)
 
 
 viz.explore(
