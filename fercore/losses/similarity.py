@@ -39,8 +39,7 @@ def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: 
 
     :param features: (N, d) of the target branch. label: (N,).
     :param stretched: each face's similarities to the classes of the batch are stretched to [0, 1], as in the released
-        code. Features that passed a
-        ReLU have cosines near 1 with all classes.
+        code. Features that passed a ReLU have cosines near 1 with all classes.
     :return: (N, 2 C).
     """
     unit = F.normalize(features.float(), dim=1)

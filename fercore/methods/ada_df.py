@@ -73,8 +73,8 @@ class Config(NetworkConfig):
     @classmethod
     def paper(cls, dataset: str = "raf-db") -> Self:
         """Section 4.2 and Table 1, with the gradient that the released code has."""
-        own = {"affectnet": {"threshold": 0.5, "beta": 5 / 75}, "sfew": {"threshold": 0.5, "beta": 5 / 75}}
-        return replace(super().paper(dataset), size=100, detach=False, **own.get(dataset, {}))
+        less_certain = {"threshold": 0.5, "beta": 5 / 75} if dataset in ("affectnet", "sfew") else {}
+        return replace(super().paper(dataset), size=100, detach=False, **less_certain)
 
     def __post_init__(self):
         stage_before(self.split)

@@ -202,12 +202,10 @@ class LaNet(Method):
             return super().landmarks(image)
 
         def seen(view: Tensor) -> Tensor:
-            _, points = self.branch(self.net.backbone.run(view, stop=self.stop))
-            return to_pixels(points, view.shape[2:])
+            return self.branch(self.net.backbone.run(view, stop=self.stop))[1]
 
-        mirrored = mirror_landmarks(seen(image.flip(3)))
-        mirrored[..., 0] = image.shape[3] - 1 - mirrored[..., 0]
-        return (seen(image) + mirrored) / 2
+        mirrored = mirror_landmarks(seen(image.flip(3))) * image.new_tensor([-1, 1])  # in shares x changes its sign
+        return to_pixels((seen(image) + mirrored) / 2, image.shape[2:])
 
     def vote(self, seen: dict[str, Any], index: Tensor) -> dict[str, Tensor]:
         """Equations 1 to 4 on what ``look`` saw of a batch.
