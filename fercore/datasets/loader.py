@@ -78,7 +78,7 @@ class Loader:
             generator = self._generator(epoch, step)
             batch = self._serve(labelled[step], self.views, generator, self._landmarks)
             if unlabelled is not None:
-                batch.unlabelled = self._serve(unlabelled[step], self.unlabelled_views, generator, None)
+                batch.unlabelled = self._serve(unlabelled[step], self.unlabelled_views, generator, self._landmarks)
                 batch.unlabelled.label = torch.full_like(batch.unlabelled.label, UNLABELLED)
             yield batch
 

@@ -18,6 +18,7 @@ from fercore.methods.eac import Eac
 from fercore.methods.fixmatch import FixMatch
 from fercore.methods.flexmatch import FlexMatch
 from fercore.methods.la_net import LaNet
+from fercore.methods.landmarks import Landmarks
 from fercore.methods.leaf import Leaf
 from fercore.methods.mean_teacher import MeanTeacher
 from fercore.methods.pseudo_label import PseudoLabel
@@ -35,6 +36,7 @@ METHODS: dict[str, type[Method]] = {
     "ada_df": AdaDf,
     "la_net": LaNet,
     "leaf": Leaf,
+    "landmarks": Landmarks,
     "pseudo_label": PseudoLabel,
     "mean_teacher": MeanTeacher,
     "uda": Uda,

@@ -135,7 +135,7 @@ class Method(nn.Module):
 
     def landmarks(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 68, 2) landmarks in pixels, iBUG order. Raises ValueError if the method knows none."""
-        raise ValueError(f"this {type(self).__name__} predicts no landmarks; train la_net for them")
+        raise ValueError(f"this {type(self).__name__} predicts no landmarks; train la_net or landmarks for them")
 
     def before_training(self, data: FaceDataset) -> None:
         """Called once with the training set (class counts, size of per-sample memory); nothing by default."""

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from fercore.datasets import FaceDataset
 from fercore.datasets.batch import UNLABELLED, Batch
-from fercore.datasets.landmarks import mirror_landmarks
 from fercore.datasets.samplers import SAMPLERS
 from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import kl_to_prediction
@@ -30,7 +29,7 @@ from fercore.models.backbones import STAGES
 from fercore.models.bank import EMPTY, MemoryBank
 from fercore.models.branches import copy_stages, stage_before
 from fercore.models.keys import KeyNetworks, Projectors
-from fercore.models.landmarks import HEADS, LandmarkBranch, to_pixels, to_shares
+from fercore.models.landmarks import HEADS, LandmarkBranch, seen_from_both_sides, to_pixels, to_shares
 from fercore.models.pairs import PairScorer
 
 COMPONENTS = ("none", "LD", "LD+LM", "LD+LM+EL", "LD+LM+EL+PL")
@@ -166,7 +165,7 @@ class LaNet(Method):
         self.now = torch.where((self.given == UNLABELLED)[:, None], 1 / self.classes, one_hot)
         self.before = self.now.clone()
         if "LM" in self.parts and data.landmarks is not None:
-            self.branch.measure(data.landmarks.to(device), data.size)
+            self.branch.head.measure(data.landmarks.to(device), data.size)
 
     def before_epoch(self, clock: Clock) -> None:
         """The targets of the past epoch become those that the new ones are averaged with."""
@@ -200,12 +199,8 @@ class LaNet(Method):
         """
         if "LM" not in self.parts:
             return super().landmarks(image)
-
-        def seen(view: Tensor) -> Tensor:
-            return self.branch(self.net.backbone.run(view, stop=self.stop))[1]
-
-        mirrored = mirror_landmarks(seen(image.flip(3))) * image.new_tensor([-1, 1])  # in shares x changes its sign
-        return to_pixels((seen(image) + mirrored) / 2, image.shape[2:])
+        trunk = self.net.backbone
+        return seen_from_both_sides(lambda view: self.branch(trunk.run(view, stop=self.stop))[1], image)
 
     def vote(self, seen: dict[str, Any], index: Tensor) -> dict[str, Tensor]:
         """Equations 1 to 4 on what ``look`` saw of a batch.

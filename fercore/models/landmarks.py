@@ -6,10 +6,13 @@ to 0.5. So they mean the same in images of all sizes, and mirroring a face chang
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fercore.datasets.landmarks import mirror_landmarks
 from fercore.models.backbones import Backbone
 from fercore.models.branches import copy_stages
 
@@ -29,6 +32,17 @@ def to_pixels(shares: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack([x * width + (width - 1) / 2, y * height + (height - 1) / 2], dim=-1)
 
 
+def seen_from_both_sides(see: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Landmarks (B, 68, 2), in pixels of the images (B, 3, H, W), the first one's centre being (0, 0).
+
+    The mean of what is seen in the image and in its mirror image.
+
+    :param see: from images to landmarks in shares.
+    """
+    mirrored = mirror_landmarks(see(image.flip(3))) * image.new_tensor([-1, 1])  # in shares x changes its sign
+    return to_pixels((see(image) + mirrored) / 2, image.shape[2:])
+
+
 class LandmarkHead(nn.Module):
     """From a feature map (B, c, h, w) to v (B, dim) and landmarks (B, 68, 2) in shares.
 
@@ -39,7 +53,14 @@ class LandmarkHead(nn.Module):
         super().__init__()
         self.register_buffer("spread", torch.ones(()))
 
-    def measure(self, shares: Tensor) -> None:
+    def measure(self, landmarks: Tensor, size: tuple[int, int]) -> None:
+        """Learn what landmarks (N, 68, 2), in pixels of images of ``size``, are like; NaN is left out."""
+        shares = to_shares(landmarks, size)
+        shares = shares[~shares.isnan().flatten(1).any(1)]
+        if len(shares) > 1:
+            self.expect(shares)
+
+    def expect(self, shares: Tensor) -> None:
         """Learn from known landmarks (N, 68, 2), N at least 2, what is to be expected."""
         self.spread.copy_(shares.var(0).mean().sqrt().clamp(min=1e-3))
 
@@ -62,9 +83,9 @@ class PatternHead(LandmarkHead):
         self.register_buffer("mean", torch.zeros(136))
         self.register_buffer("frame", torch.zeros(136, 4))
 
-    def measure(self, shares: Tensor) -> None:
+    def expect(self, shares: Tensor) -> None:
         """Take mean and frame from them, too."""
-        super().measure(shares)
+        super().expect(shares)
         middle = shares.mean(0)
         x, y = (middle - middle.mean(0)).unbind(1)
         one, zero = torch.ones_like(x), torch.zeros_like(x)
@@ -113,13 +134,6 @@ class LandmarkBranch(nn.Module):
         super().__init__()
         self.stages = copy_stages(backbone, split)
         self.head = HEADS[head](backbone.dim, dim)
-
-    def measure(self, landmarks: Tensor, size: tuple[int, int]) -> None:
-        """Tell the head what landmarks (N, 68, 2), in pixels of images of ``size``, are like; NaN is left out."""
-        shares = to_shares(landmarks, size)
-        shares = shares[~shares.isnan().flatten(1).any(1)]
-        if len(shares) > 1:
-            self.head.measure(shares)
 
     def forward(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         """What the shared stages gave (B, c, h, w) -> v (B, dim) and landmarks (B, 68, 2) in shares."""

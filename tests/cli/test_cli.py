@@ -203,7 +203,7 @@ def test_predict_draws_landmarks_with_a_method_that_knows_them(data, trained, mo
     assert drawn.shape == plain.shape
     assert (drawn != plain).any(-1).sum() > 68
     said = refuse(capsys, "predict", trained, "astronaut.png", "--landmarks", "--out", "other")
-    assert said == "fercore: this Baseline predicts no landmarks; train la_net for them"
+    assert said == "fercore: this Baseline predicts no landmarks; train la_net or landmarks for them"
     assert "landmarks" not in call(capsys, "predict", "la_net", "astronaut.png")["photos"][0]["faces"][0]
 
 

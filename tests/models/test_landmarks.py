@@ -19,7 +19,7 @@ def test_shares_mean_the_same_in_images_of_all_sizes():
 def test_a_pattern_head_starts_near_the_mean_shape_and_can_place_any_face():
     shapes = to_shares(toy_dataset(n=40, size=32).landmarks, (32, 32))
     head = HEADS["pattern"](8, 64)
-    head.measure(shapes)
+    head.expect(shapes)
     with torch.no_grad():
         v, points = head(torch.zeros(2, 8, 4, 4))
     assert v.shape == (2, 64)
@@ -32,7 +32,7 @@ def test_a_pattern_head_starts_near_the_mean_shape_and_can_place_any_face():
 @pytest.mark.parametrize("name", HEADS)
 def test_equal_faces_have_no_spread_but_do_not_divide_by_zero(name):
     head = HEADS[name](8, 16)
-    head.measure(torch.rand(1, 68, 2).expand(3, 68, 2))
+    head.expect(torch.rand(1, 68, 2).expand(3, 68, 2))
     assert head.spread > 0
     _, points = head(torch.randn(2, 8, 4, 4))
     assert points.isfinite().all()

@@ -1,0 +1,80 @@
+"""Landmarks: what a trunk learns from faces without any label (our own pretext task, with LA-Net's L_lm).
+
+The landmarks of a face cost nothing: a detector finds them, and they tell much of the expression. Unlike a pseudo-label
+they are right from the first step on. A trunk that has learnt them is a start for the other methods:
+``weights=runs/.../model.safetensors``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fercore.datasets import FaceDataset
+from fercore.datasets.batch import Batch
+from fercore.losses.attention import attention_maps
+from fercore.losses.labelled import labelled_cross_entropy
+from fercore.losses.landmarks import landmark_error
+from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.models import Classifier, build_backbone
+from fercore.models.landmarks import PatternHead, seen_from_both_sides, to_shares
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Settings. feature: dimensions of what the landmarks are read from."""
+
+    feature: int = 64
+
+
+class Landmarks(Method):
+    """The trunk learns the landmarks of all faces; on its features, detached, a linear layer learns the labels.
+
+    So no label ever reaches the trunk, and the accuracy tells what its features know of the emotions.
+    """
+
+    needs = Needs(landmarks=True, unlabelled=1, unlabelled_views=("weak",))
+    config_class = Config
+
+    def __init__(self, config: Config, classes: int):
+        super().__init__(config, classes)
+        backbone = build_backbone(config.backbone, config.weights, config.size)
+        self.net = Classifier(backbone, classes)
+        self.points = PatternHead(backbone.dim, config.feature)
+
+    def before_training(self, data: FaceDataset) -> None:
+        """Measure the landmarks."""
+        if data.landmarks is not None:  # if they are missing, the loader says so
+            self.points.measure(data.landmarks.to(self.points.spread.device), data.size)
+
+    def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> the trunk's map (B, c, h, w) and landmarks (B, 68, 2) in shares."""
+        feature_map = self.net.backbone(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return feature_map, self.points(feature_map.float())[1]
+
+    def landmarks(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 68, 2), in pixels, the mean of what is seen on both sides of a mirror."""
+        return seen_from_both_sides(lambda view: self.look(view)[1], image)
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """``cross_entropy`` of the labelled faces, ``landmarks`` of all, in units of the landmarks' variance."""
+        faces = batch.unlabelled
+        feature_map, points = self.look(torch.cat([batch.image, faces.image]))
+        true = to_shares(torch.cat([batch.landmarks, faces.landmarks]), batch.image.shape[2:])
+        logits = self.net.classify(feature_map[: len(batch.image)].detach())
+        return {
+            "cross_entropy": labelled_cross_entropy(logits, batch.label),
+            "landmarks": landmark_error(points / self.points.spread, true / self.points.spread),
+        }
+
+    def explain(self, batch: Batch) -> dict[str, Tensor]:
+        """probabilities: (B, C). landmarks: (B, 68, 2), predicted, in pixels. cams: (B, C, h, w)."""
+        feature_map, _ = self.look(batch.image)
+        return {
+            "probabilities": self.net.classify(feature_map).softmax(1),
+            "landmarks": self.landmarks(batch.image),
+            "cams": attention_maps(feature_map, self.net.head.weight),
+        }

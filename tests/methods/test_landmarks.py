@@ -1,0 +1,75 @@
+"""The pretext task: landmarks from faces without labels, and the start that it gives to other methods."""
+
+import pytest
+import torch
+
+from fercore.datasets import UNLABELLED, Loader, apply_condition
+from fercore.methods import Clock, build
+from fercore.training import TrainConfig, evaluate, fit
+from tests.faces import toy_dataset
+
+START = Clock(0, 0, 10, 3)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return toy_dataset(n=210, size=32).where("train")
+
+
+@pytest.fixture
+def method(faces):
+    method = build("landmarks", preset="fast", size=32)
+    method.before_training(faces)
+    return method
+
+
+def test_no_label_reaches_the_trunk(method, faces):
+    batch = next(Loader(faces, method.needs, 14).epoch(0, 3))
+    terms = method.losses(batch, START)
+    trunk = [*method.net.backbone.parameters()]
+    assert all(g is None for g in torch.autograd.grad(terms["cross_entropy"], trunk, retain_graph=True, allow_unused=True))
+    assert all(g.any() for g in torch.autograd.grad(terms["landmarks"], trunk))
+
+
+def test_the_error_is_in_units_of_the_landmarks_variance_over_all_faces_of_the_step(method, faces):
+    batch = next(Loader(faces, method.needs, 6).epoch(0, 3))
+    batch.unlabelled.landmarks[2, 5] = torch.nan
+    error = method.eval().losses(batch, START)["landmarks"].item()
+    known = [points for face in faces.landmarks for points in ((face - 15.5) / 32,)]
+    spread = torch.stack(known).double().var(0).mean()
+    total, count = 0.0, 0
+    for part in (batch, batch.unlabelled):
+        with torch.no_grad():
+            _, seen = method.look(part.image)
+        for found, true in zip(seen.double(), part.landmarks.double(), strict=True):
+            for point in range(68):
+                for axis in range(2):
+                    if not torch.isnan(true[point, axis]):
+                        total += (found[point, axis] - (true[point, axis] - 15.5) / 32).item() ** 2
+                        count += 1
+    assert count == 2 * 6 * 136 - 2
+    assert error == pytest.approx(total / count / spread.item(), rel=1e-3)
+
+
+def test_it_learns_the_landmarks_of_faces_without_labels_and_is_a_start_for_few(method, faces, tmp_path):
+    few = apply_condition(faces, "labels:14", 0)
+    hidden = few.label == UNLABELLED
+    assert hidden.sum() == len(few) - 14
+    config = TrainConfig(epochs=25, batch_size=28, lr=5e-3)
+    fit(method, few, config, out=tmp_path)
+    unseen = faces.select(torch.nonzero(hidden).flatten().tolist())
+    batch = unseen.batch(range(len(unseen)))
+    with torch.no_grad():
+        off = (method.eval().landmarks(batch.image) - batch.landmarks).norm(dim=2).mean()
+    mean = (batch.landmarks.mean(0) - batch.landmarks).norm(dim=2).mean()
+    assert off < 0.7 * mean
+
+    accuracy = {}
+    for start in (None, tmp_path / "model.safetensors"):
+        learner = build("baseline", preset="fast", size=32, weights=start and str(start))
+        if start is not None:
+            theirs, ours = method.net.backbone.state_dict(), learner.net.backbone.state_dict()
+            assert all(torch.equal(theirs[name].cpu(), value) for name, value in ours.items())
+        fit(learner, few, TrainConfig(epochs=10, batch_size=14, lr=2e-3))
+        accuracy[start] = evaluate(learner, unseen)["overall"]
+    assert accuracy[start] > accuracy[None]
