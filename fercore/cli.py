@@ -105,7 +105,7 @@ def predict(
 
     :param checkpoint: a run's folder, or its model.safetensors.
     :param photo: image files.
-    :param landmarks: also give each face's 68 landmarks and draw them on copies of the photographs (la_net and landmarks only).
+    :param landmarks: also give each face's 68 landmarks and draw them on copies of the photographs (la_net, landmarks).
     :param out: folder of these copies.
     :param also: further checkpoints, e.g. of other seeds: all answer together, with the mean of their probabilities.
     """

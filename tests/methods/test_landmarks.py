@@ -27,7 +27,9 @@ def test_no_label_reaches_the_trunk(method, faces):
     batch = next(Loader(faces, method.needs, 14).epoch(0, 3))
     terms = method.losses(batch, START)
     trunk = [*method.net.backbone.parameters()]
-    assert all(g is None for g in torch.autograd.grad(terms["cross_entropy"], trunk, retain_graph=True, allow_unused=True))
+    assert all(
+        g is None for g in torch.autograd.grad(terms["cross_entropy"], trunk, retain_graph=True, allow_unused=True)
+    )
     assert all(g.any() for g in torch.autograd.grad(terms["landmarks"], trunk))
 
 
