@@ -42,12 +42,18 @@ results: $(STAMP)  ## measure what the README's table shows; runs already in not
 	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3 --seeds 0,1,2,3,4
 	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3+labels:1500 --seeds 0,1,2,3,4
 	$(RUN) -m fercore run --methods baseline,ada_df,la_net --conditions clean,noise:0.1,noise:0.2 --seeds 0,1,2
+	$(RUN) -m fercore run --methods scn,dmue --conditions noise:0.1,noise:0.2 --seeds 0,1,2
+	for change in omega=0 gamma=0 confidence=False mining=LD-A; do $(RUN) -m fercore run --methods dmue \
+	  --conditions noise:0.3+labels:1500 --seeds 0,1,2 --settings $$change || exit 1; done
 	$(RUN) -m fercore run --methods baseline,la_net --conditions annotators:A+B --seeds 0,1,2
 	for parts in LD LD+LM LD+LM+EL "LD+LM alpha=0"; do $(RUN) -m fercore run --methods la_net --conditions noise:0.3 \
 	  --seeds 0,1,2 --settings components=$$parts || exit 1; done
 	for target in class label; do $(RUN) -m fercore run --methods ada_df --conditions clean --seeds 0,1,2 \
 	  --settings target=$$target || exit 1; done
 	$(RUN) -m fercore run --methods fixmatch,leaf --conditions labels:100 --seeds 0,1,2
+	for seed in 0 1 2 3 4; do $(RUN) -m fercore run --methods landmarks --conditions clean --seeds $$seed && \
+	  $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:100 --seeds $$seed \
+	  --settings weights=runs/landmarks-clean-quick-$$seed/model.safetensors --variant weights=landmarks || exit 1; done
 	$(RUN) -m fercore.course readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one

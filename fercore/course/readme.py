@@ -10,8 +10,8 @@ from fercore.results import read_results
 from fercore.viz.tables import results_markdown, summarise
 
 CONDITIONS = ("clean", "noise:0.3", "noise:0.3+labels:1500", "imbalance:100", "labels:100")
-VARIANTS = ("", "weights=None")
-"""What the README's table shows of all runs: the main conditions, each method as it is and from a random start."""
+VARIANTS = ("", "weights=None", "weights=landmarks")
+"""What the README's table shows of all runs: the main conditions, each method as it is and from other starts."""
 
 
 def lesson_index(root: Path) -> str:
