@@ -100,3 +100,11 @@ def test_impossible_mixtures_are_refused():
             make(top_k=top_k)
     with pytest.raises(ValueError, match="noise must be at least 0"):
         make(noise=-1.0)
+
+
+def test_residual_experts_start_close_to_what_they_are_given():
+    x = random(50, DIM)
+    with torch.no_grad():
+        for kind, close in (("residual", True), ("bottleneck", False)):
+            mixed, _ = make(kind=kind).eval()(x)
+            assert ((mixed - x).norm() < 0.1 * x.norm()) == close
