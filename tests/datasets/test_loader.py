@@ -46,6 +46,16 @@ def test_views_and_landmarks():
     assert torch.equal(batch.landmarks, expected[1])  # those of the first view
 
 
+def test_faces_without_labels_bring_their_landmarks_too():
+    custom = Augmentation(flip=1.0)
+    few = apply_condition(TRAIN, "labels:28", 0)
+    for wanted in (True, False):
+        needs = Needs(landmarks=wanted, unlabelled=1, unlabelled_views=(custom, "weak"))
+        faces = next(Loader(few, needs, 16).epoch(0, 1)).unlabelled
+        expected = custom(few.images[faces.index], None, few.landmarks[faces.index])[1]
+        assert torch.equal(faces.landmarks, expected) if wanted else faces.landmarks is None
+
+
 @pytest.mark.parametrize("condition", ["clean", "labels:28", "imbalance:5"])
 @pytest.mark.parametrize("sampler", ["shuffle", "every_class", "progressive"])
 def test_resumed_epochs_are_the_same(condition, sampler):
