@@ -34,7 +34,7 @@ lab: $(STAMP)  ## open the lessons in JupyterLab
 notebooks: $(STAMP)  ## rebuild the committed notebooks, with outputs, from notebooks/src
 	$(RUN) -m fercore.course build
 
-results: $(STAMP)  ## measure what the README's table shows; runs already in notebooks/results are skipped
+results: $(STAMP)  ## measure what the README and the lessons show; runs already in notebooks/results are skipped
 	$(RUN) -m fercore run --methods baseline --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
 	$(RUN) -m fercore run --methods baseline --weights none --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
 	$(RUN) -m fercore run --methods baseline,rac_rsl --conditions imbalance:100 --seeds 0,1,2,3,4
@@ -43,6 +43,7 @@ results: $(STAMP)  ## measure what the README's table shows; runs already in not
 	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3+labels:1500 --seeds 0,1,2,3,4
 	$(RUN) -m fercore run --methods baseline,ada_df,la_net --conditions clean,noise:0.1,noise:0.2 --seeds 0,1,2
 	$(RUN) -m fercore run --methods scn,dmue --conditions noise:0.1,noise:0.2 --seeds 0,1,2
+	$(RUN) -m fercore run --methods baseline,dmue --conditions labels:1500 --seeds 0,1,2
 	for change in omega=0 gamma=0 confidence=False mining=LD-A; do $(RUN) -m fercore run --methods dmue \
 	  --conditions noise:0.3+labels:1500 --seeds 0,1,2 --settings $$change || exit 1; done
 	$(RUN) -m fercore run --methods baseline,la_net --conditions annotators:A+B --seeds 0,1,2
@@ -51,9 +52,14 @@ results: $(STAMP)  ## measure what the README's table shows; runs already in not
 	for target in class label; do $(RUN) -m fercore run --methods ada_df --conditions clean --seeds 0,1,2 \
 	  --settings target=$$target || exit 1; done
 	$(RUN) -m fercore run --methods fixmatch,leaf --conditions labels:100 --seeds 0,1,2
-	for seed in 0 1 2 3 4; do $(RUN) -m fercore run --methods landmarks --conditions clean --seeds $$seed && \
+	for seed in 0 1 2 3 4; do start=runs/landmarks-clean-quick-$$seed/model.safetensors; \
+	  $(RUN) -m fercore run --methods landmarks --conditions clean --seeds $$seed && \
+	  { test -f $$start || $(RUN) -m fercore train landmarks --seed $$seed; } && \
 	  $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:100 --seeds $$seed \
-	  --settings weights=runs/landmarks-clean-quick-$$seed/model.safetensors --variant weights=landmarks || exit 1; done
+	  --weights $$start --variant weights=landmarks || exit 1; done
+	for seed in 0 1 2; do for change in "semantic=False instance=False" consistency=none; do $(RUN) -m fercore run \
+	  --methods leaf --conditions labels:100 --seeds $$seed --weights runs/landmarks-clean-quick-$$seed/model.safetensors \
+	  --settings $$change --variant "weights=landmarks,$$(echo $$change | tr ' ' ,)" || exit 1; done; done
 	$(RUN) -m fercore.course readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one

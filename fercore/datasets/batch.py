@@ -18,7 +18,8 @@ class Batch:
     label: (B,) int64, UNLABELLED where hidden.
     index: (B,) int64, the face's fixed row in its training set (per-sample memory is addressed by it).
     views: one (B, 3, H, W) tensor for each augmentation that ``Needs.views`` names.
-    landmarks: (B, 68, 2) float, pixels of ``image`` (x, y), NaN where unknown; None if not asked for.
+    landmarks: (B, 68, 2) float, pixels of ``image`` (x, y), NaN where unknown; None if not asked for. Those of the
+        first of ``views``.
     distribution: (B, C) float, the true p(emotion | face); None if unknown. To look at, never to train on.
     unlabelled: a second batch of faces without labels, for methods that ask for one.
     """

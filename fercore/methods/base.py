@@ -23,7 +23,7 @@ class Needs:
 
     views: names of the augmentations (``fercore.datasets.views.AUGMENTATIONS``); one image tensor each.
     sampler: a name in ``fercore.datasets.samplers.SAMPLERS``: shuffle, every_class or progressive.
-    landmarks: whether ``Batch.landmarks`` is wanted.
+    landmarks: whether ``Batch.landmarks`` is wanted, of the labelled and the unlabelled faces.
     unlabelled: how many unlabelled faces come with each labelled one (0: none).
     unlabelled_views: names of the augmentations of the unlabelled faces.
     """

@@ -21,7 +21,6 @@ from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import kl_to_prediction
 from fercore.losses.labelled import labelled_cross_entropy
 from fercore.losses.landmark_contrast import landmark_contrast, positive_pairs, pseudo_labels
-from fercore.losses.landmarks import landmark_error
 from fercore.losses.neighbours import aggregate, average_over_epochs, mean_of_views, neighbours
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
@@ -29,7 +28,7 @@ from fercore.models.backbones import STAGES
 from fercore.models.bank import EMPTY, MemoryBank
 from fercore.models.branches import copy_stages, stage_before
 from fercore.models.keys import KeyNetworks, Projectors
-from fercore.models.landmarks import HEADS, LandmarkBranch, seen_from_both_sides, to_pixels, to_shares
+from fercore.models.landmarks import HEADS, LandmarkBranch, seen_from_both_sides, to_pixels
 from fercore.models.pairs import PairScorer
 
 COMPONENTS = ("none", "LD", "LD+LM", "LD+LM+EL", "LD+LM+EL+PL")
@@ -251,9 +250,8 @@ class LaNet(Method):
         seen = self.look(batch.image)
         terms = {"cross_entropy": labelled_cross_entropy(seen["logits"], batch.label)}
         if "LM" in self.parts:
-            true = to_shares(batch.landmarks, batch.image.shape[2:])
-            spread = self.branch.head.spread
-            terms["landmarks"] = self.config.points * landmark_error(seen["points"] / spread, true / spread)
+            error = self.branch.head.error(seen["points"], batch.landmarks, batch.image.shape[2:])
+            terms["landmarks"] = self.config.points * error
         if "LD" in self.parts:
             target = self.target(seen, batch.index)
             terms["divergence"] = self.config.alpha * kl_to_prediction(target, seen["logits"], batch.label)

@@ -1,8 +1,8 @@
 """Landmarks: what a trunk learns from faces without any label (our own pretext task, with LA-Net's L_lm).
 
-The landmarks of a face cost nothing: a detector finds them, and they tell much of the expression. Unlike a pseudo-label
-they are right from the first step on. A trunk that has learnt them is a start for the other methods:
-``weights=runs/.../model.safetensors``.
+The landmarks of a face cost nothing: a detector finds them, and they tell much of the expression. (BlendFER's are
+exact, a detector's are not.) A trunk that has learnt them, after whatever it started from, is a start for others:
+``weights=runs/landmarks-clean-quick-0/model.safetensors``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from fercore.datasets import FaceDataset
 from fercore.datasets.batch import Batch
 from fercore.losses.attention import attention_maps
 from fercore.losses.labelled import labelled_cross_entropy
-from fercore.losses.landmarks import landmark_error
 from fercore.methods.base import Clock, Method, Needs, NetworkConfig
 from fercore.models import Classifier, build_backbone
-from fercore.models.landmarks import PatternHead, seen_from_both_sides, to_shares
+from fercore.models.landmarks import PatternHead, seen_from_both_sides, to_pixels
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,16 @@ class Config(NetworkConfig):
 
     feature: int = 64
 
+    def __post_init__(self):
+        if self.feature < 1:
+            raise ValueError(f"feature must be at least 1, not {self.feature}")
+
 
 class Landmarks(Method):
     """The trunk learns the landmarks of all faces; on its features, detached, a linear layer learns the labels.
 
-    So no label ever reaches the trunk, and the accuracy tells what its features know of the emotions.
+    So no gradient of a label reaches the trunk, and the accuracy tells what its features know of the emotions. Half of
+    a step's faces are labelled ones: hide no labels (condition clean), or the few that have one are seen far too often.
     """
 
     needs = Needs(landmarks=True, unlabelled=1, unlabelled_views=("weak",))
@@ -45,9 +49,13 @@ class Landmarks(Method):
         self.points = PatternHead(backbone.dim, config.feature)
 
     def before_training(self, data: FaceDataset) -> None:
-        """Measure the landmarks."""
-        if data.landmarks is not None:  # if they are missing, the loader says so
-            self.points.measure(data.landmarks.to(self.points.spread.device), data.size)
+        """Measure the landmarks. Raises ValueError if fewer than two faces have all of them."""
+        if data.landmarks is None:
+            return  # the loader says so
+        complete = int((~data.landmarks.isnan().flatten(1).any(1)).sum())
+        if complete < 2:
+            raise ValueError(f"landmarks needs faces with all 68 landmarks; of this dataset's {complete} have them")
+        self.points.measure(data.landmarks.to(self.points.spread.device), data.size)
 
     def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> the trunk's map (B, c, h, w) and landmarks (B, 68, 2) in shares."""
@@ -63,18 +71,18 @@ class Landmarks(Method):
         """``cross_entropy`` of the labelled faces, ``landmarks`` of all, in units of the landmarks' variance."""
         faces = batch.unlabelled
         feature_map, points = self.look(torch.cat([batch.image, faces.image]))
-        true = to_shares(torch.cat([batch.landmarks, faces.landmarks]), batch.image.shape[2:])
+        true = torch.cat([batch.landmarks, faces.landmarks])
         logits = self.net.classify(feature_map[: len(batch.image)].detach())
         return {
             "cross_entropy": labelled_cross_entropy(logits, batch.label),
-            "landmarks": landmark_error(points / self.points.spread, true / self.points.spread),
+            "landmarks": self.points.error(points, true, batch.image.shape[2:]),
         }
 
     def explain(self, batch: Batch) -> dict[str, Tensor]:
         """probabilities: (B, C). landmarks: (B, 68, 2), predicted, in pixels. cams: (B, C, h, w)."""
-        feature_map, _ = self.look(batch.image)
+        feature_map, points = self.look(batch.image)
         return {
             "probabilities": self.net.classify(feature_map).softmax(1),
-            "landmarks": self.landmarks(batch.image),
+            "landmarks": to_pixels(points, batch.image.shape[2:]),
             "cams": attention_maps(feature_map, self.net.head.weight),
         }

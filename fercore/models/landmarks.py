@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fercore.datasets.landmarks import mirror_landmarks
+from fercore.losses.landmarks import landmark_error
 from fercore.models.backbones import Backbone
 from fercore.models.branches import copy_stages
 
@@ -59,6 +60,13 @@ class LandmarkHead(nn.Module):
         shares = shares[~shares.isnan().flatten(1).any(1)]
         if len(shares) > 1:
             self.expect(shares)
+
+    def error(self, points: Tensor, landmarks: Tensor, size: tuple[int, int]) -> Tensor:
+        """L_lm in units of the landmarks' variance over the training faces: 1 for guessing the mean shape. -> ()
+
+        :param points: (N, 68, 2) in shares. landmarks: (N, 68, 2), the true ones in pixels of images of ``size``.
+        """
+        return landmark_error(points / self.spread, to_shares(landmarks, size) / self.spread)
 
     def expect(self, shares: Tensor) -> None:
         """Learn from known landmarks (N, 68, 2), N at least 2, what is to be expected."""
