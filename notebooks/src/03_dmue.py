@@ -496,8 +496,8 @@ display(Markdown(viz.by_heart_markdown(both, ["baseline", "scn", "dmue"])))
 # %% [markdown]
 # Where the right answer is far more frequent than the wrong label, the noise has not been learnt by heart, and there is
 # little to protect from. Noise costs several points there all the same (see the README's table). And few wrong answers
-# are not enough: SCN gives the fewest, but it is not right more often. The claims below compare both trainings, and a
-# third: `labels:1500` leaves as few faces, with no label flipped.
+# are not enough: with 1,500 labels SCN gives the fewest, but it is not right more often. The claims below compare both
+# trainings, and a third: `labels:1500` leaves as few faces, with no label flipped.
 #
 # ## What the paper claims, what its code does, what we do
 #
