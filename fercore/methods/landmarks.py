@@ -52,10 +52,9 @@ class Landmarks(Method):
         """Measure the landmarks. Raises ValueError if fewer than two faces have all of them."""
         if data.landmarks is None:
             return  # the loader says so
-        complete = int((~data.landmarks.isnan().flatten(1).any(1)).sum())
+        complete = self.points.measure(data.landmarks.to(self.points.spread.device), data.size)
         if complete < 2:
             raise ValueError(f"landmarks needs faces with all 68 landmarks; of this dataset's {complete} have them")
-        self.points.measure(data.landmarks.to(self.points.spread.device), data.size)
 
     def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> the trunk's map (B, c, h, w) and landmarks (B, 68, 2) in shares."""

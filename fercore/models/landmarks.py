@@ -54,12 +54,16 @@ class LandmarkHead(nn.Module):
         super().__init__()
         self.register_buffer("spread", torch.ones(()))
 
-    def measure(self, landmarks: Tensor, size: tuple[int, int]) -> None:
-        """Learn what landmarks (N, 68, 2), in pixels of images of ``size``, are like; NaN is left out."""
+    def measure(self, landmarks: Tensor, size: tuple[int, int]) -> int:
+        """Learn what landmarks (N, 68, 2), in pixels of images of ``size``, are like; faces with a NaN are left out.
+
+        :return: how many faces are not; of fewer than two nothing is learnt.
+        """
         shares = to_shares(landmarks, size)
         shares = shares[~shares.isnan().flatten(1).any(1)]
         if len(shares) > 1:
             self.expect(shares)
+        return len(shares)
 
     def error(self, points: Tensor, landmarks: Tensor, size: tuple[int, int]) -> Tensor:
         """L_lm in units of the landmarks' variance over the training faces: 1 for guessing the mean shape. -> ()
