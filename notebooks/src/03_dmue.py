@@ -231,7 +231,7 @@ viz.explore(
 # recognise fear, a flat softmax is the cheapest answer to all faces so labelled. From then on these faces teach
 # nothing, so fear is never learned, so the doubt was right. In the released code this cannot happen, because there the
 # two layers were left out of the optimiser: the confidence is a function drawn at random, and it never learns. Trained
-# as printed it did happen with all 11,209 faces: look at the recalls in the second line. (It also leaves out the
+# as printed it did happen with all 11,209 faces: look at the recalls in the third line. (It also leaves out the
 # stretching.) With this lesson's 1,500 faces no class vanished. Here the confidence is **relative**: it is divided
 # by its mean over the batch's faces with the same label. So it is 1 on average in each label and may exceed 1. A face
 # can be distrusted, a class cannot. Tried on the 932 validation faces, one seed each (one standard error of the overall
