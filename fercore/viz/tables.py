@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,8 @@ def results_figure(summary: pd.DataFrame) -> Figure:
                 )
         axes.set_title(condition)
         axes.grid(axis="x")
-    all_axes[0].set_yticks(range(len(methods)), methods)
+    labels = [fill(method.replace(",", ", "), 26) for method in methods]  # wrapped: long ones leave no room to draw in
+    all_axes[0].set_yticks(range(len(methods)), labels)
     all_axes[0].set_ylim(len(methods) - 0.5, -0.5)
     handles = [axes.plot([], [], marker, color=colour)[0] for marker, colour in (("o", ACCENT), ("D", CONTRAST))]
     figure.legend(handles, ["overall accuracy, %", "mean accuracy, %"], loc="outside lower left", ncols=2)
