@@ -47,6 +47,7 @@ results: $(STAMP)  ## measure what the README and the lessons show; runs already
 	for change in omega=0 gamma=0 confidence=False mining=LD-A "confidence=False omega=0 gamma=0" \
 	  "confidence=False gamma=0" "confidence=False omega=0" "omega=0 gamma=0"; do $(RUN) -m fercore run --methods dmue \
 	  --conditions noise:0.3+labels:1500 --seeds 0,1,2 --settings $$change || exit 1; done
+	$(RUN) -m fercore run --methods dmue --conditions noise:0.3+labels:1500 --seeds 0,1,2,3,4 --settings gamma=10000
 	$(RUN) -m fercore run --methods baseline,la_net --conditions annotators:A+B --seeds 0,1,2
 	for parts in LD LD+LM LD+LM+EL "LD+LM alpha=0"; do $(RUN) -m fercore run --methods la_net --conditions noise:0.3 \
 	  --seeds 0,1,2 --settings components=$$parts || exit 1; done
@@ -58,12 +59,18 @@ results: $(STAMP)  ## measure what the README and the lessons show; runs already
 	  { test -f $$start || $(RUN) -m fercore train landmarks --seed $$seed; } && \
 	  $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:100 --seeds $$seed \
 	  --weights $$start --variant weights=landmarks || exit 1; done
-	for seed in 0 1 2; do $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:400 --seeds $$seed \
-	  --weights runs/landmarks-clean-quick-$$seed/model.safetensors --variant weights=landmarks || exit 1; done
+	for seed in 0 1 2; do $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:200,labels:400 \
+	  --seeds $$seed --weights runs/landmarks-clean-quick-$$seed/model.safetensors --variant weights=landmarks || exit 1; done
 	for seed in 0 1 2; do for change in "semantic=False instance=False" semantic=False instance=False consistency=none \
 	  consistency=cross_entropy; do $(RUN) -m fercore run --methods leaf --conditions labels:100 --seeds $$seed \
 	  --weights runs/landmarks-clean-quick-$$seed/model.safetensors \
 	  --settings $$change --variant "weights=landmarks,$$(echo $$change | tr ' ' ,)" || exit 1; done; done
+	for seed in 0 1 2; do $(RUN) -m fercore run --methods fixmatch --conditions labels:100 --seeds $$seed \
+	  --weights runs/landmarks-clean-quick-$$seed/model.safetensors --settings semantic=True instance=True \
+	  --variant weights=landmarks,semantic=True,instance=True || exit 1; done
+	for expert in linear bottleneck; do $(RUN) -m fercore run --methods leaf --conditions labels:100 --seeds 0 \
+	  --weights runs/landmarks-clean-quick-0/model.safetensors --settings expert=$$expert \
+	  --variant weights=landmarks,expert=$$expert || exit 1; done
 	$(RUN) -m fercore run --methods pseudo_label,mean_teacher,uda,flexmatch,adacm --conditions labels:100 --seeds 0 \
 	  --weights runs/landmarks-clean-quick-0/model.safetensors --variant weights=landmarks
 	$(RUN) -m fercore.course readme
