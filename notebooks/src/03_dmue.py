@@ -600,9 +600,9 @@ display(Markdown(viz.claims_markdown(claims, runs)))
 # flipped labels, learnt by heart, that DMUE helps against. And look which part the gain comes from. Three seeds settle
 # little, but without any of the three parts the branches alone, which also teach the shared stages, were already ahead
 # of the baseline. Equal relations gained something in each seed, and with ten times their weight, which the validation
-# faces advised, DMUE is further ahead than with the paper's. (With all labels, on validation, that weight gained
-# nothing.) For the latent distributions we cannot tell: at $\omega = 0.5$ their term is so small that little could
-# change.
+# faces advised, DMUE is further ahead of the baseline. That the weight matters is itself nearly, not quite, beyond
+# doubt; and with all labels, on validation, it gained nothing. For the latent distributions we cannot tell: at $\omega
+# = 0.5$ their term is so small that little could change.
 #
 # ## Exercises
 #
