@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PRESET ?= quick
+START = runs/landmarks-clean-quick-$$seed/model.safetensors
 # Threads that wait go to sleep soon: else two programs that compute at once slow each other down thirtyfold.
 export GOMP_SPINCOUNT ?= 2000
 
@@ -54,19 +55,19 @@ results: $(STAMP)  ## measure what the README and the lessons show; runs already
 	for target in class label; do $(RUN) -m fercore run --methods ada_df --conditions clean --seeds 0,1,2 \
 	  --settings target=$$target || exit 1; done
 	$(RUN) -m fercore run --methods fixmatch,leaf --conditions labels:100 --seeds 0,1,2
-	for seed in 0 1 2 3 4; do start=runs/landmarks-clean-quick-$$seed/model.safetensors; \
+	for seed in 0 1 2 3 4; do \
 	  $(RUN) -m fercore run --methods landmarks --conditions clean --seeds $$seed && \
-	  { test -f $$start || $(RUN) -m fercore train landmarks --seed $$seed; } && \
+	  { test -f $(START) || $(RUN) -m fercore train landmarks --seed $$seed; } && \
 	  $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:100 --seeds $$seed \
-	  --weights $$start --variant weights=landmarks || exit 1; done
+	  --weights $(START) --variant weights=landmarks || exit 1; done
 	for seed in 0 1 2; do $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:200,labels:400 \
-	  --seeds $$seed --weights runs/landmarks-clean-quick-$$seed/model.safetensors --variant weights=landmarks || exit 1; done
+	  --seeds $$seed --weights $(START) --variant weights=landmarks || exit 1; done
 	for seed in 0 1 2; do for change in "semantic=False instance=False" semantic=False instance=False consistency=none \
 	  consistency=cross_entropy; do $(RUN) -m fercore run --methods leaf --conditions labels:100 --seeds $$seed \
-	  --weights runs/landmarks-clean-quick-$$seed/model.safetensors \
+	  --weights $(START) \
 	  --settings $$change --variant "weights=landmarks,$$(echo $$change | tr ' ' ,)" || exit 1; done; done
 	for seed in 0 1 2; do $(RUN) -m fercore run --methods fixmatch --conditions labels:100 --seeds $$seed \
-	  --weights runs/landmarks-clean-quick-$$seed/model.safetensors --settings semantic=True instance=True \
+	  --weights $(START) --settings semantic=True instance=True \
 	  --variant weights=landmarks,semantic=True,instance=True || exit 1; done
 	for expert in linear bottleneck; do $(RUN) -m fercore run --methods leaf --conditions labels:100 --seeds 0 \
 	  --weights runs/landmarks-clean-quick-0/model.safetensors --settings expert=$$expert \
