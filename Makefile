@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 course: $(STAMP)  ## run every lesson (PRESET=quick), executed copies in runs/lessons/
-	@$(RUN) -m fercore.course run --preset $(PRESET)
+	@$(RUN) -m notebooks.tools run --preset $(PRESET)
 
 test: $(STAMP)  ## unit tests, lessons at preset fast, style
 	$(RUN) -m pytest
@@ -33,7 +33,7 @@ lab: $(STAMP)  ## open the lessons in JupyterLab
 	$(RUN) -m jupyterlab notebooks
 
 notebooks: $(STAMP)  ## rebuild the committed notebooks, with outputs, from notebooks/src
-	$(RUN) -m fercore.course build
+	$(RUN) -m notebooks.tools build
 
 results: $(STAMP)  ## measure what the README and the lessons show; runs already in notebooks/results are skipped
 	$(RUN) -m fercore run --methods baseline --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
@@ -74,13 +74,13 @@ results: $(STAMP)  ## measure what the README and the lessons show; runs already
 	  --variant weights=landmarks,expert=$$expert || exit 1; done
 	$(RUN) -m fercore run --methods pseudo_label,mean_teacher,uda,flexmatch,adacm --conditions labels:100 --seeds 0 \
 	  --weights runs/landmarks-clean-quick-0/model.safetensors --variant weights=landmarks
-	$(RUN) -m fercore.course readme
+	$(RUN) -m notebooks.tools readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one
 	$(RUN) -m fercore bench baseline cb eac rac_rsl
 
 check: $(STAMP)  ## are the committed notebooks and the README up to date?
-	$(RUN) -m fercore.course check
+	$(RUN) -m notebooks.tools check
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV)

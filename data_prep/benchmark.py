@@ -19,9 +19,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from data_prep import Options, prepare_folder
+from fercore.batch import Needs
 from fercore.datasets import FaceDataset, Loader
 from fercore.emotions import NAMES
-from fercore.methods.base import Needs
 
 SIDE = 100
 SPLITS = ("train", "train", "train", "val", "test")

@@ -55,8 +55,8 @@ def train(
     :param variant: what the results call your changes; by default they list them.
     :param results: also add a row to this CSV file.
     """
-    from fercore.environment import is_first_process
-    from fercore.experiment import Experiment, record, run_experiment
+    from fercore.runs.environment import is_first_process
+    from fercore.runs.experiment import Experiment, record, run_experiment
 
     changes = _settings(backbone, weights, size, settings)
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
@@ -80,9 +80,9 @@ def evaluate(
     :param split: which part of a dataset.
     :param also: further checkpoints, e.g. of other seeds: the mean of all probabilities is measured.
     """
-    from fercore.checkpoints import load_together
-    from fercore.experiment import open_data
+    from fercore.runs.experiment import open_data
     from fercore.training import evaluate as measure
+    from fercore.training.checkpoints import load_together
 
     method = load_together([checkpoint, *also])
     if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
@@ -109,8 +109,8 @@ def predict(
     :param out: folder of these copies.
     :param also: further checkpoints, e.g. of other seeds: all answer together, with the mean of their probabilities.
     """
-    from fercore.checkpoints import load_together
     from fercore.photos import CROP_SIZE, predict_photos
+    from fercore.training.checkpoints import load_together
 
     if not photo:
         raise ValueError("give at least one photo to predict")
@@ -135,9 +135,9 @@ def bench(
     :param method: names of methods.
     :param rounds: timed steps of each.
     """
-    from fercore.bench import bench as measure
-    from fercore.experiment import open_data
     from fercore.methods import method_class
+    from fercore.runs.bench import bench as measure
+    from fercore.runs.experiment import open_data
 
     if not method:
         raise ValueError("give at least one method to bench")
@@ -173,8 +173,8 @@ def run(
     :param settings: the methods' own, e.g. --settings lam=1 alpha=0.
     :param on: the split that is measured: val to choose settings (needs --results of its own), test to report.
     """
-    from fercore.experiment import Experiment
-    from fercore.matrix import plan, run_matrix
+    from fercore.runs.experiment import Experiment
+    from fercore.runs.matrix import plan, run_matrix
 
     if on == "val" and results.name == "runs.csv":
         raise ValueError(f"--on val: {results} is for the test split; give another --results file")
@@ -186,7 +186,7 @@ def run(
 
 def doctor() -> dict[str, Any]:
     """Check this installation: versions, devices, data, permissions, and what to mend."""
-    from fercore.doctor import examine
+    from fercore.runs.doctor import examine
 
     return examine()
 
@@ -196,7 +196,7 @@ def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8
 
     :param folder: a folder in fercore's format; BlendFER if left out.
     """
-    from fercore.experiment import open_data
+    from fercore.runs.experiment import open_data
 
     faces = open_data(folder, classes)
     splits = {}

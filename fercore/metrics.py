@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 
 CALIBRATION_BINS = 15
 

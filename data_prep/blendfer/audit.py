@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 
 from data_prep.blendfer.card import write_card
 from fercore.datasets import FaceDataset, blendfer
-from fercore.datasets.blendfer.rows import rerender
-from fercore.datasets.blendfer.scenes import Scene
 from fercore.emotions import NAMES
+from fercore.renderer.rows import rerender
+from fercore.renderer.scenes import Scene
 
 IDENTITY_COLUMNS = (
     "gender", "age", "skin_tone", "hair_kind", "beard", "makeup", "african", "asian", "european",
@@ -105,8 +105,8 @@ def neighbours(faces: FaceDataset) -> dict:
 
 def wrinkles(faces: FaceDataset, checkpoint: Path) -> dict:
     """Accuracy of a trained model on test faces as they are, rendered again, and rendered without painted lines."""
-    from fercore.checkpoints import load_method
     from fercore.training import predict
+    from fercore.training.checkpoints import load_method
 
     method = load_method(checkpoint)
     test = faces.where("test")

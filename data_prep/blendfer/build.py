@@ -21,11 +21,11 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from fercore.datasets.blendfer.annotators import majority, sample_votes
-from fercore.datasets.blendfer.expressions import sample_expression, true_distribution
-from fercore.datasets.blendfer.people import sample_identity
-from fercore.datasets.blendfer.rows import rerender
-from fercore.datasets.blendfer.scenes import sample_scene
 from fercore.emotions import NAMES
+from fercore.renderer.expressions import sample_expression, true_distribution
+from fercore.renderer.people import sample_identity
+from fercore.renderer.rows import rerender
+from fercore.renderer.scenes import sample_scene
 
 VERSION = 1
 WEBP_QUALITY = 86

@@ -17,11 +17,11 @@ checksum in `faces.parquet.sha256`.
 `image` (WebP), `label` (majority of the votes), `split`, `subject` (seed of the person), `distribution` (8), `votes`
 (8, summing to 10), `landmarks` (68 x 2 pixels, iBUG order), what was meant (`emotion`, `second`, `share_second`,
 `intensity`, `variant`, `units`: 52 face units), who is shown (`age`, `gender`, ...), and every field of the scene.
-`fercore.datasets.blendfer.rows.rerender(row)` renders the picture again, at any size, with any field changed.
+`fercore.renderer.rows.rerender(row)` renders the picture again, at any size, with any field changed.
 
 Neutral faces carry up to 18 % of another expression, all others 50 to 100 % of theirs. Six in ten of those mix in a
 second emotion, by 10 to 48 %. In the true distribution the shares are raised to the power 1.6 (a mixture of 65 and 35 %
-looks like 73 and 27 %), and neutral takes what is too faint to be seen (`fercore.datasets.blendfer.expressions`).
+looks like 73 and 27 %), and neutral takes what is too faint to be seen (`fercore.renderer.expressions`).
 
 ## Counts and agreement
 {agreement}

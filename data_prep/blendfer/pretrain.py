@@ -20,11 +20,12 @@ from torchmetrics.functional.classification import binary_auroc
 from tqdm.auto import trange
 
 from data_prep.blendfer import build
-from fercore.datasets import blendfer
+from fercore import renderer
 from fercore.datasets.images import read_image
 from fercore.datasets.views import AUGMENTATIONS
 from fercore.models import build_backbone
 from fercore.models.weights import FACE_WEIGHTS
+from fercore.renderer.head import ASSET
 
 FIRST_PERSON, FIRST_STRANGER = 100_000, 200_000
 """Seeds of the people learnt from, and of those who only test the result; BlendFER's people have smaller ones."""
@@ -35,7 +36,7 @@ BATCH, LEARNING_RATE = 128, 3e-3
 
 def renderer_version() -> str:
     """Changes with every file that decides how a face looks."""
-    sources = [*sorted(blendfer.FOLDER.parent.glob("*.py")), blendfer.FOLDER.parent / "head.npz", Path(build.__file__)]
+    sources = [*sorted(Path(renderer.__file__).parent.glob("*.py")), ASSET, Path(build.__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
 
 

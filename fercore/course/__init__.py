@@ -1,7 +1,4 @@
-"""The course: what a lesson imports (``check``, ``runs_folder``), and the tool that builds, runs and checks lessons.
-
-``python -m fercore.course --help`` lists the commands.
-"""
+"""What a lesson imports: ``check`` for its exercises, ``read_table`` and ``runs_folder`` for its files."""
 
 from fercore.course.exercise import check
 from fercore.course.folders import find_root, read_table, runs_folder

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 import fercore
-from fercore.course.lessons import REPOSITORY
 
+REPOSITORY = "fercore/fercore"
+"""Where the course lives on GitHub. The one place to change it: badges, Colab cells and the README are made from it."""
 RUNS = "FERCORE_RUNS"
 """This environment variable, if set, names the folder for checkpoints and executed lessons."""
 

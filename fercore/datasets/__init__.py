@@ -1,6 +1,6 @@
 """Faces: one format, conditions that spoil the training set, samplers, augmentation, batches."""
 
-from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.batch import UNLABELLED, Batch
 from fercore.datasets.corruptions import apply_condition, parse_condition
 from fercore.datasets.face_dataset import FaceDataset
 from fercore.datasets.images import BadImage, read_image

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 from fercore.datasets.face_dataset import FaceDataset
 from fercore.emotions import NAMES
 

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.batch import UNLABELLED, Batch
 from fercore.datasets.checks import (
     check_distribution,
     check_labels,

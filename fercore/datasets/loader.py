@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED, Batch
+from fercore.batch import UNLABELLED, Batch
 from fercore.datasets.face_dataset import FaceDataset
 from fercore.datasets.samplers import SAMPLERS
 from fercore.datasets.views import AUGMENTATIONS, Augmentation
 
 if TYPE_CHECKING:  # methods stand on datasets, not the other way round
-    from fercore.methods.base import Needs
+    from fercore.batch import Needs
 
 DEVICE_SHARE = 0.25
 """On a GPU the images stay there if they take at most this share of its free memory; else each batch is copied."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fercore.datasets.landmarks import mirror_landmarks
+from fercore.datasets.mirror import mirror_landmarks
 
 LUMA = (0.299, 0.587, 0.114)
 """Grey of red, green and blue (ITU-R BT.601)."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 from fercore.losses.labelled import labelled_cross_entropy
 
 

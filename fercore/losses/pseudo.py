@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 
 LABELLED = UNLABELLED - 1
 """In FlexMatch's memory: a face that has a label and is never served as an unlabelled one."""

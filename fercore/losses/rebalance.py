@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 
 RULES = ("effective", "raw", "inverse")
 

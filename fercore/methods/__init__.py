@@ -8,41 +8,42 @@ from typing import Any
 import torch
 from torch import nn
 
-from fercore.methods.ada_df import AdaDf
-from fercore.methods.adacm import AdaCm
-from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.batch import Clock, Needs
+from fercore.methods.ada_df import AdaDF
+from fercore.methods.adacm import AdaCM
+from fercore.methods.base import Method, NetworkConfig
 from fercore.methods.baseline import Baseline
-from fercore.methods.cb import Cb
-from fercore.methods.dmue import Dmue
-from fercore.methods.eac import Eac
+from fercore.methods.cb import CB
+from fercore.methods.dmue import DMUE
+from fercore.methods.eac import EAC
 from fercore.methods.fixmatch import FixMatch
 from fercore.methods.flexmatch import FlexMatch
-from fercore.methods.la_net import LaNet
-from fercore.methods.landmarks import Landmarks
-from fercore.methods.leaf import Leaf
+from fercore.methods.la_net import LANet
+from fercore.methods.landmark_start import Landmarks
+from fercore.methods.leaf import LEAF
 from fercore.methods.mean_teacher import MeanTeacher
 from fercore.methods.pseudo_label import PseudoLabel
-from fercore.methods.rac_rsl import RacRsl
-from fercore.methods.scn import Scn
-from fercore.methods.uda import Uda
+from fercore.methods.rac_rsl import RACRSL
+from fercore.methods.scn import SCN
+from fercore.methods.uda import UDA
 
 METHODS: dict[str, type[Method]] = {
     "baseline": Baseline,
-    "cb": Cb,
-    "eac": Eac,
-    "rac_rsl": RacRsl,
-    "scn": Scn,
-    "dmue": Dmue,
-    "ada_df": AdaDf,
-    "la_net": LaNet,
-    "leaf": Leaf,
+    "cb": CB,
+    "eac": EAC,
+    "rac_rsl": RACRSL,
+    "scn": SCN,
+    "dmue": DMUE,
+    "ada_df": AdaDF,
+    "la_net": LANet,
+    "leaf": LEAF,
     "landmarks": Landmarks,
     "pseudo_label": PseudoLabel,
     "mean_teacher": MeanTeacher,
-    "uda": Uda,
+    "uda": UDA,
     "fixmatch": FixMatch,
     "flexmatch": FlexMatch,
-    "adacm": AdaCm,
+    "adacm": AdaCM,
 }
 PRESETS = ("fast", "quick", "paper")
 

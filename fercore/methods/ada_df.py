@@ -13,15 +13,15 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from fercore.batch import UNLABELLED, Batch, Clock
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import UNLABELLED, Batch
-from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
 from fercore.losses.labelled import labelled_cross_entropy, membership
 from fercore.losses.ramps import ramps
 from fercore.losses.rank import rank_regularisation
-from fercore.methods.base import Clock, Method, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import Backbone, Classifier, build_backbone
+from fercore.models.attention_maps import attention_maps
 from fercore.models.backbones import STAGES
 from fercore.models.branches import copy_stages, stage_before
 
@@ -30,7 +30,7 @@ WEIGHTED = ("features", "logits")
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
+class AdaDFConfig(NetworkConfig):
     """Settings of Ada-DF.
 
     split: the stage from which on the two branches differ (section 3.1: stem and first stage are shared).
@@ -61,7 +61,7 @@ class Config(NetworkConfig):
     second_pass: bool = False
 
     @classmethod
-    def fast(cls) -> Config:
+    def fast(cls) -> AdaDFConfig:
         """Seconds, for tests: nothing is pretrained, so nothing is frozen."""
         return cls(weights=None, freeze=False)
 
@@ -110,15 +110,15 @@ class AttentiveClassifier(Classifier):
         return self.weigh(feature_map)[0]
 
 
-class AdaDf(Method):
+class AdaDF(Method):
     """Dual-branch adaptive distribution fusion. Faces come as in every method, not by RandAugment and erasing."""
 
-    config_class = Config
+    config_class = AdaDFConfig
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"epochs": 75, "batch_size": 64, "lr": 1e-3, "weight_decay": 0.0}  # section 4.2; a tenth less an epoch
     }
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: AdaDFConfig, classes: int):
         super().__init__(config, classes)
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = AttentiveClassifier(backbone, classes, config.weighted)
@@ -136,7 +136,7 @@ class AdaDf(Method):
         self.register_buffer("counts", torch.zeros(classes))
         self.data: FaceDataset | None = None
 
-    def train(self, mode: bool = True) -> AdaDf:
+    def train(self, mode: bool = True) -> AdaDF:
         """As ever, but norms of frozen stages keep the statistics they were pretrained with."""
         super().train(mode)
         if self.config.freeze:

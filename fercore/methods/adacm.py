@@ -10,14 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch, Clock
 from fercore.losses.pseudo import adaptive_margins, confident, contrast, masked_cross_entropy
-from fercore.methods.base import Clock
 from fercore.methods.semi import SemiConfig, SemiSupervised, check_share
 
 
 @dataclass(frozen=True)
-class Config(SemiConfig):
+class AdaCMConfig(SemiConfig):
     """Settings of AdaCM, after its released code.
 
     start: margin of every class at first, and of a class of which no face was recognised.
@@ -42,16 +41,16 @@ class Config(SemiConfig):
             raise ValueError("gamma must be at least 1, contrast at least 0 and temperature above 0")
 
 
-class AdaCm(SemiSupervised):
+class AdaCM(SemiSupervised):
     """Adaptive confidence margin: two weak views judge a face together, a third, strong one learns.
 
     margins: (C,). sums, counts: (C,), confidence in the labelled faces recognised since the last epoch began.
     """
 
-    config_class = Config
+    config_class = AdaCMConfig
     unlabelled_views: ClassVar[tuple[str, ...]] = ("weak", "weak", "strong")
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: AdaCMConfig, classes: int):
         super().__init__(config, classes)
         self.register_buffer("margins", torch.full((classes,), config.start))
         self.register_buffer("sums", torch.zeros(classes))

@@ -11,43 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch, Clock, Needs
 
 if TYPE_CHECKING:
     from fercore.datasets import FaceDataset
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a method asks of the training loop.
-
-    views: names of the augmentations (``fercore.datasets.views.AUGMENTATIONS``); one image tensor each.
-    sampler: a name in ``fercore.datasets.samplers.SAMPLERS``: shuffle, every_class or progressive.
-    landmarks: whether ``Batch.landmarks`` is wanted, of the labelled and the unlabelled faces.
-    unlabelled: how many unlabelled faces come with each labelled one (0: none).
-    unlabelled_views: names of the augmentations of the unlabelled faces.
-    """
-
-    views: tuple[str, ...] = ("weak",)
-    sampler: str = "shuffle"
-    landmarks: bool = False
-    unlabelled: int = 0
-    unlabelled_views: tuple[str, ...] = ("weak", "strong")
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Where training stands: ramps read it. ``epoch`` counts from 0, ``progress`` runs from 0 to 1 over all steps."""
-
-    step: int
-    epoch: int
-    steps: int
-    epochs: int
-
-    @property
-    def progress(self) -> float:
-        """Share of all steps already done."""
-        return self.step / max(1, self.steps)
 
 
 PAPER_DATASETS = ("raf-db", "ferplus", "affectnet", "sfew")

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch, Clock, Needs
 from fercore.datasets.views import AUGMENTATIONS
-from fercore.losses.attention import attention_maps
 from fercore.losses.labelled import labelled_cross_entropy
-from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import Classifier, build_backbone
+from fercore.models.attention_maps import attention_maps
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
+class BaselineConfig(NetworkConfig):
     """Settings of the baseline.
 
     dropout: share of features dropped before the linear layer (Srivastava et al., 2014).
@@ -37,9 +37,9 @@ class Config(NetworkConfig):
 class Baseline(Method):
     """Cross-entropy on the labelled faces."""
 
-    config_class = Config
+    config_class = BaselineConfig
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: BaselineConfig, classes: int):
         super().__init__(config, classes)
         self.needs = Needs(views=(config.view,))
         backbone = build_backbone(config.backbone, config.weights, config.size)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fercore.batch import Batch, Clock
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import Batch
 from fercore.losses.rebalance import class_balanced_cross_entropy, class_weights
-from fercore.methods.base import Clock
-from fercore.methods.baseline import Baseline, Config
+from fercore.methods.baseline import Baseline, BaselineConfig
 
 
 @dataclass(frozen=True)
-class CbConfig(Config):
+class CBConfig(BaselineConfig):
     """Settings of the class-balanced loss. beta, rule: see ``class_weights``."""
 
     beta: float = 0.9999
@@ -26,12 +25,12 @@ class CbConfig(Config):
         class_weights(torch.ones(1), self.beta, self.rule)
 
 
-class Cb(Baseline):
+class CB(Baseline):
     """The baseline, but a face counts by the weight B of its class (RAC + RSL, equation 4)."""
 
-    config_class = CbConfig
+    config_class = CBConfig
 
-    def __init__(self, config: CbConfig, classes: int):
+    def __init__(self, config: CBConfig, classes: int):
         super().__init__(config, classes)
         self.register_buffer("balance", torch.ones(classes))
 

@@ -13,8 +13,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from fercore.datasets.batch import UNLABELLED, Batch
-from fercore.losses.attention import attention_maps
+from fercore.batch import UNLABELLED, Batch, Clock, Needs
 from fercore.losses.latent import (
     auxiliary_cross_entropy,
     averaged_cross_entropy,
@@ -30,13 +29,14 @@ from fercore.losses.similarity import (
     similarity_vector,
     weighted_cross_entropy,
 )
-from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import Classifier, build_backbone
+from fercore.models.attention_maps import attention_maps
 from fercore.models.branches import copy_stages, stage_before
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
+class DMUEConfig(NetworkConfig):
     """Settings of DMUE; 0 for omega, gamma or ``confidence=False`` takes a component out (Table 2).
 
     split: the stage from which on every branch has its own copy (section 4.2: the last).
@@ -78,7 +78,7 @@ class Config(NetworkConfig):
         return replace(super().paper(dataset), relative=False, stretched=False)
 
 
-class Dmue(Method):
+class DMUE(Method):
     """Latent distribution mining and pairwise uncertainty estimation.
 
     Each branch sees the whole batch in one pass, so its batch norms see all classes in training as in use; only its
@@ -87,12 +87,12 @@ class Dmue(Method):
     """
 
     needs = Needs(sampler="every_class")
-    config_class = Config
+    config_class = DMUEConfig
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"epochs": 40, "batch_size": 72, "lr": 1e-3, "schedule": "step"}  # section 4.2
     }
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: DMUEConfig, classes: int):
         super().__init__(config, classes)
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = Classifier(backbone, classes)

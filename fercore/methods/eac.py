@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fercore.methods.base import Needs
-from fercore.methods.rac_rsl import Config, RacRsl
+from fercore.batch import Needs
+from fercore.methods.rac_rsl import RACRSL, RACRSLConfig
 
 
 @dataclass(frozen=True)
-class EacConfig(Config):
+class EACConfig(RACRSLConfig):
     """Settings of EAC: every class alike, lambda = 5 from the start, certain labels, cross-entropy of the face alone.
 
     The released code averages over places but sums over classes: its lambda = 5 is 35 here, for seven classes.
@@ -22,11 +22,11 @@ class EacConfig(Config):
     ramp: float = 0.0
 
 
-class Eac(RacRsl):
+class EAC(RACRSL):
     """A face with a patch erased, and the same mirrored, must give mirrored attention maps.
 
     Every face loses a patch; in the released code every second one, on average.
     """
 
     needs = Needs(views=("erase",))
-    config_class = EacConfig
+    config_class = EACConfig

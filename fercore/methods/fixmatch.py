@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch
 from fercore.losses.pseudo import confident, masked_cross_entropy
 from fercore.methods.semi import SemiConfig, SemiSupervised, check_share
 
 
 @dataclass(frozen=True)
-class Config(SemiConfig):
+class FixMatchConfig(SemiConfig):
     """Settings of FixMatch. tau: smallest confidence of a pseudo-label (section 2.2; 0.95 in section 4)."""
 
     tau: float = 0.95
@@ -25,7 +25,7 @@ class Config(SemiConfig):
 class FixMatch(SemiSupervised):
     """A fixed threshold; ``semantic=True, instance=True`` adds LEAF's experts (its Figure 7)."""
 
-    config_class = Config
+    config_class = FixMatchConfig
 
     def thresholds(self, probabilities: Tensor, faces: Batch) -> Tensor | float:
         """The confidence that a pseudo-label needs, one for all classes or (C,)."""

@@ -8,15 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fercore.batch import UNLABELLED, Batch
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.losses.pseudo import LABELLED, confident, flexible_thresholds
-from fercore.methods.fixmatch import Config as FixMatchConfig
-from fercore.methods.fixmatch import FixMatch
+from fercore.methods.fixmatch import FixMatch, FixMatchConfig
 
 
 @dataclass(frozen=True)
-class Config(FixMatchConfig):
+class FlexMatchConfig(FixMatchConfig):
     """Settings of FlexMatch. warm_up: whether thresholds stay low until most faces were labelled once (equation 11)."""
 
     warm_up: bool = True
@@ -28,10 +27,10 @@ class FlexMatch(FixMatch):
     assigned: (N,), the class that each training face was last given with confidence tau, UNLABELLED before.
     """
 
-    config_class = Config
+    config_class = FlexMatchConfig
     memory: ClassVar[tuple[str, ...]] = ("assigned",)
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: FlexMatchConfig, classes: int):
         super().__init__(config, classes)
         self.register_buffer("assigned", torch.full((0,), UNLABELLED))
 

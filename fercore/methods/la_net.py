@@ -14,21 +14,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fercore.batch import UNLABELLED, Batch, Clock, Needs
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.datasets.samplers import SAMPLERS
-from fercore.losses.attention import attention_maps
 from fercore.losses.fusion import kl_to_prediction
 from fercore.losses.labelled import labelled_cross_entropy
 from fercore.losses.landmark_contrast import landmark_contrast, positive_pairs, pseudo_labels
 from fercore.losses.neighbours import aggregate, average_over_epochs, mean_of_views, neighbours
-from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import Classifier, build_backbone
+from fercore.models.attention_maps import attention_maps
 from fercore.models.backbones import STAGES
 from fercore.models.bank import EMPTY, MemoryBank
 from fercore.models.branches import copy_stages, stage_before
 from fercore.models.keys import KeyNetworks, Projectors
-from fercore.models.landmarks import HEADS, LandmarkBranch, seen_from_both_sides, to_pixels
+from fercore.models.landmark_branch import HEADS, LandmarkBranch, seen_from_both_sides, to_pixels
 from fercore.models.pairs import PairScorer
 
 COMPONENTS = ("none", "LD", "LD+LM", "LD+LM+EL", "LD+LM+EL+PL")
@@ -38,7 +38,7 @@ TEACHES = ("everything", "scores", "nothing")
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
+class LANetConfig(NetworkConfig):
     """Settings of LA-Net.
 
     components: a row of Table 2, see COMPONENTS.
@@ -56,7 +56,7 @@ class Config(NetworkConfig):
     momentum: of the key networks; bank: keys remembered; projected: their dimensions. feature: those of v. All four as
         in the released code.
     landmark_head: pattern, linear layers as in section 3, or heatmap, as in the released code; see
-        ``fercore.models.landmarks``. Both learn by the mean square error of the places.
+        ``fercore.models.landmark_branch``. Both learn by the mean square error of the places.
     sampler: progressive balances the classes more and more (section 4.2); shuffle does not.
     """
 
@@ -108,7 +108,7 @@ class Config(NetworkConfig):
             raise ValueError("tau and temperature must be above 0, alpha, beta and points at least 0")
 
 
-class LaNet(Method):
+class LANet(Method):
     """Landmark-aware learning.
 
     Each face has one target distribution an epoch, d^[e] = omega d^[e-1] + (1 - omega) d_i: seen again in an epoch, its
@@ -118,13 +118,13 @@ class LaNet(Method):
     given: (N,), those labels.
     """
 
-    config_class = Config
+    config_class = LANetConfig
     memory: ClassVar[tuple[str, ...]] = ("before", "now", "given")
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"epochs": 80, "batch_size": 128, "lr": 1e-3, "weight_decay": 0.0, "schedule": "linear"}
     }
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: LANetConfig, classes: int):
         super().__init__(config, classes)
         self.parts = config.components.split("+")
         self.needs = Needs(sampler=config.sampler, landmarks="LM" in self.parts)
@@ -179,7 +179,7 @@ class LaNet(Method):
         """Both networks on images (N, 3, H, W).
 
         shared, feature_map: (N, c, h, w). logits: (N, C). features: by space, expression u (N, d) and landmarks v
-        (N, f). points: (N, 68, 2), landmarks in shares (see ``fercore.models.landmarks``).
+        (N, f). points: (N, 68, 2), landmarks in shares (see ``fercore.models.landmark_branch``).
         """
         shared = self.net.backbone.run(image, stop=self.stop)
         feature_map = self.net.backbone.run(shared, start=self.config.split)

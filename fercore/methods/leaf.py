@@ -12,7 +12,7 @@ from typing import Self
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch
 from fercore.losses.ambiguous import ambiguous_consistency, positive_set
 from fercore.methods.semi import SemiConfig, SemiSupervised, check_share
 
@@ -21,7 +21,7 @@ SCALES = ("logits", "softmax")
 
 
 @dataclass(frozen=True)
-class Config(SemiConfig):
+class LEAFConfig(SemiConfig):
     """Settings of LEAF. Table 2's rows differ in ``expert``, Table 3's in ``semantic``, ``instance``, ``consistency``.
 
     consistency: ambiguous (equation 14), cross_entropy with the likeliest class of all faces, or none (without C-EAF;
@@ -63,10 +63,10 @@ class Config(SemiConfig):
             raise ValueError("margin must be at least 0")
 
 
-class Leaf(SemiSupervised):
+class LEAF(SemiSupervised):
     """Hierarchical decoupling and fusing."""
 
-    config_class = Config
+    config_class = LEAFConfig
 
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
         """``consistency`` (equation 14), the mean over the unlabelled faces."""

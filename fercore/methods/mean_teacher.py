@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch
 from fercore.methods.semi import SemiConfig, SemiSupervised
 
 
 @dataclass(frozen=True)
-class Config(SemiConfig):
+class MeanTeacherConfig(SemiConfig):
     """Settings of Mean Teacher.
 
     lam: weight of the consistency, rising over ``ramp``; both USB's (2022), as the paper's differ by dataset.
@@ -37,7 +37,7 @@ class MeanTeacher(SemiSupervised):
     The teacher works as deployed also in training; in the released code its norms look at the batch.
     """
 
-    config_class = Config
+    config_class = MeanTeacherConfig
     unlabelled_views: ClassVar[tuple[str, ...]] = ("weak", "weak")
     through_network: ClassVar[int] = 1
 

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch
 from fercore.losses.pseudo import confident, masked_cross_entropy
 from fercore.methods.semi import SemiConfig, SemiSupervised, check_share
 
 
 @dataclass(frozen=True)
-class Config(SemiConfig):
+class PseudoLabelConfig(SemiConfig):
     """Settings of Pseudo-Label.
 
     tau: smallest confidence of a pseudo-label; Lee has none (0), later comparisons (USB, 2022) 0.95.
@@ -31,7 +31,7 @@ class Config(SemiConfig):
 class PseudoLabel(SemiSupervised):
     """Cross-entropy of a view with its own likeliest class (Lee's equation 15)."""
 
-    config_class = Config
+    config_class = PseudoLabelConfig
     unlabelled_views: ClassVar[tuple[str, ...]] = ("weak",)
 
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:

@@ -13,14 +13,15 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from fercore.batch import UNLABELLED, Batch, Clock, Needs
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import UNLABELLED, Batch
 from fercore.datasets.view_ops import zoom
-from fercore.losses.attention import attention_consistency, attention_maps
+from fercore.losses.attention import attention_consistency
 from fercore.losses.ramps import rise
 from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
-from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import Classifier, build_backbone
+from fercore.models.attention_maps import attention_maps
 
 
 class Transform(NamedTuple):
@@ -51,7 +52,7 @@ TRANSFORMS = {
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
+class RACRSLConfig(NetworkConfig):
     """Settings of RAC + RSL.
 
     lam: lambda, weight of the consistency (equation 6; section 4.7 chooses 2). 0: no RAC.
@@ -93,13 +94,13 @@ class Config(NetworkConfig):
             raise ValueError("lam must be at least 0, alpha in [0, 1) and ramp in [0, 1]")
 
 
-class RacRsl(Method):
+class RACRSL(Method):
     """Re-balanced attention consistency and re-balanced smooth labels."""
 
     needs = Needs(views=("weak",))
-    config_class = Config
+    config_class = RACRSLConfig
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: RACRSLConfig, classes: int):
         super().__init__(config, classes)
         self.net = Classifier(build_backbone(config.backbone, config.weights, config.size), classes)
         self.transform = TRANSFORMS[config.transform]

@@ -8,17 +8,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fercore.batch import UNLABELLED, Batch, Clock
 from fercore.datasets import FaceDataset
-from fercore.datasets.batch import UNLABELLED, Batch
-from fercore.losses.attention import attention_maps
 from fercore.losses.rank import rank_regularisation
 from fercore.losses.similarity import weighted_cross_entropy
-from fercore.methods.base import Clock, Method, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import Classifier, build_backbone
+from fercore.models.attention_maps import attention_maps
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
+class SCNConfig(NetworkConfig):
     """Settings of SCN (its sections 3.2 to 3.4 and 4.2).
 
     high: beta, share of a batch that is taken as important.
@@ -39,13 +39,13 @@ class Config(NetworkConfig):
             raise ValueError("high must lie in (0, 1), gamma in [0, 1], margin and doubt must be at least 0")
 
 
-class Scn(Method):
+class SCN(Method):
     """Self-attention importance weighting, rank regularisation and relabelling. Preset paper trains it as EAC."""
 
-    config_class = Config
+    config_class = SCNConfig
     memory: ClassVar[tuple[str, ...]] = ("relabelled",)
 
-    def __init__(self, config: Config, classes: int):
+    def __init__(self, config: SCNConfig, classes: int):
         super().__init__(config, classes)
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = Classifier(backbone, classes)

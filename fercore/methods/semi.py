@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from fercore.datasets.batch import Batch
-from fercore.losses.attention import attention_maps
+from fercore.batch import Batch, Clock, Needs
 from fercore.losses.labelled import labelled_cross_entropy
 from fercore.losses.ramps import rise
-from fercore.methods.base import Clock, Method, Needs, NetworkConfig
+from fercore.methods.base import Method, NetworkConfig
 from fercore.models import build_backbone
+from fercore.models.attention_maps import attention_maps
 from fercore.models.average import follow
 from fercore.models.experts import ExpertClassifier, Experts, check_experts
 

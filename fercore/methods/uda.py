@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from fercore.datasets.batch import Batch
+from fercore.batch import Batch
 from fercore.losses.pseudo import confident, masked_divergence, sharpen
 from fercore.methods.semi import SemiConfig, SemiSupervised, check_share
 
 
 @dataclass(frozen=True)
-class Config(SemiConfig):
+class UDAConfig(SemiConfig):
     """Settings of UDA (its section 2.3 and appendix; the values for CIFAR-10).
 
     temperature: of the sharpening. tau: beta there, smallest confidence of the faces that count.
@@ -29,10 +29,10 @@ class Config(SemiConfig):
             raise ValueError("temperature must be above 0")
 
 
-class Uda(SemiSupervised):
+class UDA(SemiSupervised):
     """Unsupervised data augmentation."""
 
-    config_class = Config
+    config_class = UDAConfig
 
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
         """``consistency``: KL divergence of the strong view from the sharpened weak one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from fercore.models.backbones import STAGES, Backbone, build_backbone
+from fercore.models.backbones import STAGES, Backbone
+from fercore.models.build import build_backbone
 
 
 def stage_before(split: str) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fercore.models.average import follow
-from fercore.models.landmarks import LandmarkBranch
+from fercore.models.landmark_branch import LandmarkBranch
 
 
 class Projectors(nn.Module):

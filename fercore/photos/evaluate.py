@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fercore import metrics
+from fercore.batch import Needs
 from fercore.datasets.images import read_image
 from fercore.datasets.labels_csv import EYES, read_labels_csv
 from fercore.emotions import class_names, index_of
-from fercore.methods.base import Needs
+from fercore.photos.ask_landmarks import find_landmarks
 from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
 from fercore.photos.faces import find_faces
-from fercore.photos.landmarks import find_landmarks
 from fercore.photos.predict import classify_crops
 
 MISSED = -1

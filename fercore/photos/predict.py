@@ -14,9 +14,9 @@ from fercore.datasets.images import read_image
 from fercore.datasets.view_ops import zoom
 from fercore.emotions import class_names
 from fercore.photos.ask import ask
+from fercore.photos.ask_landmarks import draw_landmarks, find_landmarks
 from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
 from fercore.photos.faces import MIN_SIZE, Face, find_faces
-from fercore.photos.landmarks import draw_landmarks, find_landmarks
 
 ZOOMS = (0.92, 1.08)
 """Chosen on BlendFER's validation faces, where it gives a point."""

@@ -14,7 +14,7 @@ from fercore.viz.embedding import embedding, embedding_plotly
 from fercore.viz.explore import explore
 from fercore.viz.faces import attention_strip, contact_sheet, opinions
 from fercore.viz.gates import face_gate, gate_maps
-from fercore.viz.landmarks import landmarks
+from fercore.viz.landmark_strip import landmarks
 from fercore.viz.mixing import class_matrices, closeness, mixing, weights_by_group
 from fercore.viz.quality import class_recall, confusion, reliability, verification
 from fercore.viz.relations import relation_maps

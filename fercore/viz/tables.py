@@ -58,7 +58,7 @@ def results_markdown(summary: pd.DataFrame) -> str:
 def by_heart_markdown(insights: pd.DataFrame, methods: Sequence[str]) -> str:
     """How often a model answers a training face with a flipped label with that label, and how often rightly.
 
-    insights: rows of notebooks/results/runs_insights.csv (see ``fercore.insight``), of which the methods' defaults
+    insights: rows of notebooks/results/runs_insights.csv (see ``fercore.runs.insight``), of which the methods' defaults
     count. One row a condition and method, means over seeds; those that were not asked are left out.
     """
     asked = insights["name"].isin(("flipped/label", "flipped/truth")) & insights["method"].isin(methods)

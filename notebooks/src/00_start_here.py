@@ -40,11 +40,11 @@ SEED = 0  # every random choice below follows from this number
 import numpy as np
 from scipy import stats
 
-from fercore import viz
+from fercore import renderer, viz
 from fercore.course import check
 from fercore.datasets import blendfer
-from fercore.doctor import examine
 from fercore.emotions import EMOTIONS, class_names
+from fercore.runs.doctor import examine
 
 machine = examine()
 print(f"Python {machine['python']}, PyTorch {machine['packages']['torch']}, fercore {machine['fercore']}")
@@ -60,7 +60,7 @@ print("\n".join(machine["mend"]) or "everything is in place")
 
 # %%
 eight = class_names(8)
-smile = blendfer.render({"happiness": 0.8, "surprise": 0.2}, intensity=0.9, identity=11)
+smile = renderer.render({"happiness": 0.8, "surprise": 0.2}, intensity=0.9, identity=11)
 mixed = [f"{eight[c]} {smile.distribution[c]:.0%}" for c in np.argsort(-smile.distribution)]
 steps = [
     {"name": "a face", "image": smile.image, "note": "a few thousand\ncoloured dots"},
@@ -102,7 +102,7 @@ viz.show(
 
 # %%
 people = (5, 21)
-faces = [blendfer.render({name: 1.0}, intensity=1.0, identity=person).image for person in people for name in eight]
+faces = [renderer.render({name: 1.0}, intensity=1.0, identity=person).image for person in people for name in eight]
 viz.show(
     viz.contact_sheet(faces, captions=eight * len(people), title="Two people, eight emotions"),
     alt="Two rendered faces, each showing surprise, fear, disgust, happiness, sadness, anger, neutral, contempt.",
@@ -134,8 +134,8 @@ def face_lab(emotion="surprise", mixed_with="fear", share=0.35, intensity=0.7, p
     """One rendered face, its true distribution, and ten votes."""
     blend = {emotion: 1 - share}
     blend[mixed_with] = blend.get(mixed_with, 0) + share
-    scene = blendfer.Scene(yaw=turn, key_azimuth=light_from)
-    face = blendfer.render(blend, intensity=intensity, identity=person, scene=scene)
+    scene = renderer.Scene(yaw=turn, key_azimuth=light_from)
+    face = renderer.render(blend, intensity=intensity, identity=person, scene=scene)
     votes = blendfer.sample_votes(face.distribution, np.random.default_rng(SEED))
     return viz.face_lab(face.image, face.distribution, votes, eight)
 
@@ -373,7 +373,7 @@ riddle = None  # for example ({"anger": 0.9, "disgust": 0.1}, 0.95): the blend, 
 # %% tags=["check"]
 def bits(answer):
     """Entropy of a riddle's face."""
-    return entropy(blendfer.render(answer[0], intensity=answer[1], identity=5).distribution[None])[0]
+    return entropy(renderer.render(answer[0], intensity=answer[1], identity=5).distribution[None])[0]
 
 
 check(
@@ -389,7 +389,7 @@ check(
 # ```python
 # mixes, strengths = (0.2, 0.3, 0.4, 0.5), (0.9, 0.6, 0.4, 0.3)
 # tried = [({"surprise": 1 - mix, "fear": mix}, strength) for mix in mixes for strength in strengths]
-# faces = [blendfer.render(blend, intensity=strength, identity=5) for blend, strength in tried]
+# faces = [renderer.render(blend, intensity=strength, identity=5) for blend, strength in tried]
 # ambiguity = np.array([entropy(face.distribution[None])[0] for face in faces])
 # riddle = tried[int(np.abs(ambiguity - 1.35).argmin())]
 # ```

@@ -408,7 +408,7 @@ for name, path in portraits.items():
 # each once neutral and once smiling. They were only ever used for this table, never for training or for choosing
 # anything. The model is this lesson's, trained for longer, with three seeds; the last column asks the three models
 # **together** and takes the mean of their probabilities. You can make such a table of your own photos: `python -m
-# fercore.course photos FOLDER`, with a `labels.csv` (path, label) in the folder.
+# notebooks.tools photos FOLDER`, with a `labels.csv` (path, label) in the folder.
 
 # %%
 photos_table = read_table("photos.csv")

@@ -43,9 +43,10 @@ import torch.nn.functional as F
 from fercore import metrics, viz
 from fercore.course import check, read_table, runs_folder
 from fercore.datasets import apply_condition, blendfer
-from fercore.losses.attention import attention_consistency, attention_maps
+from fercore.losses.attention import attention_consistency
 from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
 from fercore.methods import METHODS, build
+from fercore.models.attention_maps import attention_maps
 from fercore.training import TrainConfig, evaluate, fit
 
 data = blendfer.open()

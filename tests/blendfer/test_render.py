@@ -6,27 +6,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fercore import renderer
 from fercore.datasets import blendfer
-from fercore.datasets.blendfer.expressions import VARIANTS, mirrored, plain_expression, true_distribution, units_of
-from fercore.datasets.blendfer.head import express, head
-from fercore.datasets.blendfer.live import _project, render_units
-from fercore.datasets.blendfer.people import sample_identity
-from fercore.datasets.blendfer.scenes import Scene, sample_scene
 from fercore.emotions import NAMES
+from fercore.renderer.expressions import VARIANTS, mirrored, plain_expression, true_distribution, units_of
+from fercore.renderer.head import express, head
+from fercore.renderer.live import _project, render_units
+from fercore.renderer.people import sample_identity
+from fercore.renderer.scenes import Scene, sample_scene
 
 AVERAGE_SEEDS = range(12)
 
 
 def landmarks(emotion, identity=3, **scene):
-    return blendfer.render({emotion: 1}, identity=identity, scene=Scene(**scene), size=64).landmarks
+    return renderer.render({emotion: 1}, identity=identity, scene=Scene(**scene), size=64).landmarks
 
 
 def test_the_same_arguments_give_the_same_face():
     scene = sample_scene(np.random.default_rng(5))
-    first, second = (blendfer.render({"fear": 0.6, "surprise": 0.4}, 0.7, 11, scene, 64) for _ in range(2))
+    first, second = (renderer.render({"fear": 0.6, "surprise": 0.4}, 0.7, 11, scene, 64) for _ in range(2))
     assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.landmarks, second.landmarks)
-    other = blendfer.render({"fear": 0.6, "surprise": 0.4}, 0.7, 12, scene, 64)
+    other = renderer.render({"fear": 0.6, "surprise": 0.4}, 0.7, 12, scene, 64)
     assert not np.array_equal(first.image, other.image)
 
 
@@ -37,7 +38,7 @@ def test_threads_do_not_change_pixels():
 
 
 def test_shapes_and_types():
-    face = blendfer.render({"happiness": 1}, size=96)
+    face = renderer.render({"happiness": 1}, size=96)
     assert face.image.shape == (96, 96, 3)
     assert face.image.dtype == np.uint8
     assert face.landmarks.shape == (68, 2)
@@ -46,11 +47,11 @@ def test_shapes_and_types():
 
 
 def test_a_face_takes_well_under_a_second():
-    blendfer.render({"happiness": 1}, identity=1)
+    renderer.render({"happiness": 1}, identity=1)
     times = []
     for _ in range(8):
         start = time.perf_counter()
-        blendfer.render({"happiness": 1}, identity=1, size=128)
+        renderer.render({"happiness": 1}, identity=1, size=128)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.25  # 0.05 on an idle machine; test machines are shared
 
@@ -99,7 +100,7 @@ def test_turning_the_head_turns_the_image():
 def test_every_variant_renders_and_differs():
     for name, variants in VARIANTS.items():
         pictures = [
-            blendfer.render({name: 1}, identity=2, size=32, variants={name: v}).image for v in range(len(variants))
+            renderer.render({name: 1}, identity=2, size=32, variants={name: v}).image for v in range(len(variants))
         ]
         for i, first in enumerate(pictures):
             assert all(np.abs(first.astype(int) - other).mean() > 0.3 for other in pictures[:i])
@@ -115,8 +116,8 @@ def test_mirrored_twice_is_the_same():
                                     {"cover": "thing"}, {"blur": 0.02}, {"noise": 0.05}, {"grey": True}, {"jpeg": 40},
                                     {"background": 3}, {"wrinkles": 0.0}])  # fmt: skip
 def test_each_condition_changes_the_picture_and_not_the_landmarks(change):
-    plain = blendfer.render({"anger": 1}, identity=5, size=64)
-    changed = blendfer.render({"anger": 1}, identity=5, scene=replace(Scene(), **change), size=64)
+    plain = renderer.render({"anger": 1}, identity=5, size=64)
+    changed = renderer.render({"anger": 1}, identity=5, scene=replace(Scene(), **change), size=64)
     assert (plain.image != changed.image).any()
     assert np.array_equal(plain.landmarks, changed.landmarks)
 
@@ -135,7 +136,7 @@ def test_each_condition_changes_the_picture_and_not_the_landmarks(change):
 ])  # fmt: skip
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
-        blendfer.render(**arguments)
+        renderer.render(**arguments)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from data_prep.blendfer.build import SPLITS, intended_emotions
 from fercore.datasets import blendfer
-from fercore.datasets.blendfer.rows import rerender
-from fercore.datasets.blendfer.scenes import Scene
+from fercore.renderer.rows import rerender
+from fercore.renderer.scenes import Scene
 
 
 @pytest.fixture(scope="module")

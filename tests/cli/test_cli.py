@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from fercore.emotions import class_names
-from fercore.results import read_results
+from fercore.runs.results import read_results
 from tests.faces import write_dataset
 
 QUICK = ("--weights", "none", "--preset", "fast", "--size", "32", "--batch-size", "16")

@@ -1,6 +1,6 @@
 import hashlib
 
-from fercore.doctor import check_file
+from fercore.runs.doctor import check_file
 
 
 def test_a_file_is_checked_against_the_sum_beside_it(tmp_path):

@@ -13,10 +13,10 @@ import torch
 
 from fercore.course.exercise import STRICT
 from fercore.course.folders import RUNS
-from fercore.course.lessons import existing
-from fercore.course.notebooks import from_source
-from fercore.course.rules import committed_problems, solved, source_problems
 from fercore.viz.explore import STATIC
+from notebooks.tools.lessons import existing
+from notebooks.tools.notebooks import from_source
+from notebooks.tools.rules import committed_problems, solved, source_problems
 
 ROOT = Path(__file__).parents[2]
 EVERY = pytest.mark.parametrize("lesson", existing(ROOT), ids=lambda lesson: lesson.name)

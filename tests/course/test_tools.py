@@ -9,11 +9,11 @@ import pytest
 from fercore.course import check, find_root, runs_folder
 from fercore.course.exercise import STRICT
 from fercore.course.folders import RUNS
-from fercore.course.lessons import LESSONS, Lesson, choose, existing, minutes, read_timings, write_timing
-from fercore.course.notebooks import execute, from_source, parameters_of, refuse_unknown
-from fercore.course.readme import generate
-from fercore.course.rules import code_lines, committed_problems, solutions, solved, source_problems, words
-from fercore.results import append_row
+from fercore.runs.results import append_row
+from notebooks.tools.lessons import LESSONS, Lesson, choose, existing, minutes, read_timings, write_timing
+from notebooks.tools.notebooks import execute, from_source, parameters_of, refuse_unknown
+from notebooks.tools.readme import generate
+from notebooks.tools.rules import code_lines, committed_problems, solutions, solved, source_problems, words
 
 SOURCE = """# %% [markdown]
 # # A lesson in @REPOSITORY@, @MINUTES@
@@ -285,7 +285,7 @@ def test_readme_shows_the_results_that_were_measured(course):
 
 
 def test_the_committed_readme_is_what_the_data_say():
-    assert (ROOT / "README.md").read_text() == generate(ROOT), "run python -m fercore.course readme"
+    assert (ROOT / "README.md").read_text() == generate(ROOT), "run python -m notebooks.tools readme"
 
 
 def test_lessons_are_numbered_in_order():
@@ -293,7 +293,7 @@ def test_lessons_are_numbered_in_order():
 
 
 def test_photos_writes_a_row_a_seed_and_one_for_all_together(course, monkeypatch):
-    from fercore.course import photos
+    from notebooks.tools import photos
 
     def found(method, folder):
         return {

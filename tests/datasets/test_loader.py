@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from fercore.batch import Needs
 from fercore.datasets import AUGMENTATIONS, UNLABELLED, Augmentation, Loader, apply_condition
-from fercore.methods.base import Needs
 from tests.faces import toy_dataset
 
 TRAIN = toy_dataset(320, size=16).where("train")

@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fercore.datasets import AUGMENTATIONS, Augmentation, view_ops, views
-from fercore.datasets.landmarks import MIRROR_68, mirror_landmarks
+from fercore.datasets.mirror import MIRROR_68, mirror_landmarks
 from tests.faces import toy_dataset
 
 DATA = toy_dataset(48, size=64)

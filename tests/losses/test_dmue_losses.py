@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 from fercore.losses.latent import (
     auxiliary_cross_entropy,
     averaged_cross_entropy,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
 from tests.oracles import ada_df as oracle
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from fercore.datasets.batch import UNLABELLED
+from fercore.batch import UNLABELLED
 from fercore.losses.pseudo import (
     LABELLED,
     adaptive_margins,

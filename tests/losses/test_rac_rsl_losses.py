@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from fercore.datasets.batch import UNLABELLED
-from fercore.losses.attention import attention_consistency, attention_maps
+from fercore.batch import UNLABELLED
+from fercore.losses.attention import attention_consistency
 from fercore.losses.rebalance import class_weights, smooth_labels, soft_cross_entropy
+from fercore.models.attention_maps import attention_maps
 from tests.oracles import rac_rsl as oracle
 
 N, C, L, H, W = 3, 4, 5, 2, 3

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from fercore.batch import Batch
 from fercore.datasets import UNLABELLED
-from fercore.datasets.batch import Batch
 from fercore.methods import Clock, build
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from fercore.batch import Batch
 from fercore.datasets import UNLABELLED, Loader
-from fercore.datasets.batch import Batch
 from fercore.methods import METHODS, Clock, build, deploy
 from fercore.models.experts import Experts
-from fercore.step import Step
-from fercore.train_config import TrainConfig, make_optimiser
+from fercore.training.config import TrainConfig, make_optimiser
+from fercore.training.step import Step
 from tests.faces import toy_dataset
 
 SIZE = 32

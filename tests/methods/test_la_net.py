@@ -3,13 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fercore import training
-from fercore.checkpoints import load_method
 from fercore.datasets import UNLABELLED, FaceDataset, Loader
 from fercore.losses.fusion import kl_to_prediction
 from fercore.methods import Clock, build, deploy
 from fercore.methods.la_net import COMPONENTS
-from fercore.training import TrainConfig, fit
+from fercore.training import TrainConfig, fit, loop
+from fercore.training.checkpoints import load_method
 from tests.faces import toy_dataset
 from tests.oracles import la_net as oracle
 
@@ -259,14 +258,14 @@ def test_a_killed_training_resumes_to_the_same_bits(faces, tmp_path, monkeypatch
         pass
 
     saves = iter(range(1000))
-    save_state = training.save_state
+    save_state = loop.save_state
 
     def dying_save(*arguments):
         save_state(*arguments)
         if next(saves) == 6:  # within the second epoch
             raise Killed
 
-    monkeypatch.setattr(training, "save_state", dying_save)
+    monkeypatch.setattr(loop, "save_state", dying_save)
     with pytest.raises(Killed):
         fit(make(), faces, config, out=tmp_path)
     monkeypatch.undo()

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fercore.checkpoints import load_method
 from fercore.datasets import UNLABELLED, Loader
 from fercore.methods import Clock, build
 from fercore.training import TrainConfig, fit, predict
+from fercore.training.checkpoints import load_method
 from tests.faces import toy_dataset
 
 EARLY, LATE = Clock(0, 0, 12, 4), Clock(11, 3, 12, 4)

@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fercore.checkpoints import load_method
 from fercore.datasets import UNLABELLED, Loader, apply_condition
 from fercore.losses.pseudo import LABELLED
 from fercore.methods import METHODS, Clock, build, deploy
 from fercore.methods.semi import SemiSupervised
-from fercore.step import Step
 from fercore.training import TrainConfig, fit, predict
+from fercore.training.checkpoints import load_method
+from fercore.training.step import Step
 from tests.faces import toy_dataset
 
 LATE = Clock(9, 2, 10, 3)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from fercore.checkpoints import load_together, save_model
 from fercore.methods import build
 from fercore.models.together import Together
+from fercore.training.checkpoints import load_together, save_model
 
 
 def test_the_answer_is_the_mean_of_the_answers():

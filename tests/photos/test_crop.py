@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fercore import renderer
 from fercore.datasets.blendfer.geometry import EYES, MOUTH
 from fercore.photos import Face, crop_like_blendfer
 from fercore.photos.warp import similarity
@@ -102,11 +103,10 @@ def test_a_rendered_head_is_cropped_as_the_dataset_frames_it():
 
     Its landmarks stand in for the detector, which would add its own error.
     """
-    from fercore.datasets import blendfer
 
     for identity in (3, 11, 40):
-        large = blendfer.render({"neutral": 1.0}, identity=identity, size=64)
-        small = blendfer.render({"neutral": 1.0}, identity=identity, size=256, scene=blendfer.Scene(zoom=0.6, dx=0.1))
+        large = renderer.render({"neutral": 1.0}, identity=identity, size=64)
+        small = renderer.render({"neutral": 1.0}, identity=identity, size=256, scene=renderer.Scene(zoom=0.6, dx=0.1))
         points = small.landmarks + 0.5
         eyes = np.stack([points[36:42].mean(0), points[42:48].mean(0)])
         face = Face((0.0, 0.0, 1.0, 1.0), eyes, points[[48, 54]].mean(0), 1.0)

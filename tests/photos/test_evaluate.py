@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from fercore.batch import Needs
 from fercore.datasets.images import read_image
 from fercore.datasets.labels_csv import EYES
 from fercore.emotions import NAMES
-from fercore.methods.base import Needs
 from fercore.photos import evaluate_photos, find_faces, find_landmarks
 from tests.photos.portraits import ASTRONAUT, COFFEE, HOPPER, Fixed, read
 

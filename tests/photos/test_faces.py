@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fercore.datasets import blendfer
+from fercore import renderer
 from fercore.photos import find_faces
 from tests.photos.portraits import ASTRONAUT, ASTRONAUT_EYES, COFFEE, HOPPER, HOPPER_EYES, read, side_by_side
 
@@ -73,7 +73,7 @@ def test_face_that_fills_the_frame():
 
 
 def test_rendered_face_agrees_with_its_landmarks():
-    face = blendfer.render({"neutral": 1.0}, identity=3, size=128)
+    face = renderer.render({"neutral": 1.0}, identity=3, size=128)
     (found,) = find_faces(np.pad(face.image, ((40, 40), (40, 40), (0, 0)), mode="edge"))
     eyes = np.stack([face.landmarks[36:42].mean(0), face.landmarks[42:48].mean(0)])  # iBUG
     assert_near(found.eyes - 40, eyes)

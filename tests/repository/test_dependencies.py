@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fercore.course.lessons import REPOSITORY, existing
-from fercore.course.notebooks import from_source
+from fercore.course.folders import REPOSITORY
+from notebooks.tools.lessons import existing
+from notebooks.tools.notebooks import from_source
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fercore.checkpoints import load_method, load_tensors, save_tensors
 from fercore.files import write_atomically, write_json
+from fercore.training.checkpoints import load_method, load_tensors, save_tensors
 
 
 class Evil:

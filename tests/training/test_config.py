@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from fercore.methods import Clock, build, method_class
-from fercore.step import Step
-from fercore.train_config import SCHEDULES, TrainConfig, lr_factor, make_optimiser
+from fercore.training.config import SCHEDULES, TrainConfig, lr_factor, make_optimiser
+from fercore.training.step import Step
 
 
 def factors(**settings) -> list[float]:

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fercore import step, training
-from fercore.checkpoints import MODEL, STATE, load_method, load_tensors
 from fercore.methods import build
-from fercore.training import TrainConfig, evaluate, fit, predict
+from fercore.training import TrainConfig, evaluate, fit, loop, predict, step
+from fercore.training.checkpoints import MODEL, STATE, load_method, load_tensors
 from tests.faces import toy_dataset
 
 SIZE = 32
@@ -74,8 +73,8 @@ def test_a_killed_training_resumes_to_the_same_bits(faces, tmp_path, monkeypatch
         if next(saves) == stop_at:
             raise Killed
 
-    training_save = training.save_state
-    monkeypatch.setattr(training, "save_state", dying_save)
+    training_save = loop.save_state
+    monkeypatch.setattr(loop, "save_state", dying_save)
     with pytest.raises(Killed):
         fit(make(), train, config, val, out=tmp_path)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""BlendFER: rendered faces whose true distribution of emotions is known, and the renderer that makes more of them."""
+"""BlendFER: rendered faces whose true distribution of emotions is known (``fercore.renderer`` draws more)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from pathlib import Path
 
 from fercore.datasets.blendfer.annotators import confusion, majority, sample_votes, vote_probabilities
 from fercore.datasets.blendfer.geometry import EYES, MOUTH
-from fercore.datasets.blendfer.live import Face, render
-from fercore.datasets.blendfer.people import Identity, sample_identity
-from fercore.datasets.blendfer.scenes import COVERS, GLASSES, Scene, sample_scene
 from fercore.datasets.face_dataset import FaceDataset
 
 FOLDER = Path(__file__).parent / "v1"
@@ -20,7 +17,4 @@ def open(classes: int = 7, split: str | None = None) -> FaceDataset:
     return FaceDataset.open(FOLDER, classes=classes, split=split)
 
 
-__all__ = [
-    "COVERS", "EYES", "FOLDER", "GLASSES", "MOUTH", "Face", "Identity", "Scene", "confusion", "majority", "open",
-    "render", "sample_identity", "sample_scene", "sample_votes", "vote_probabilities",
-]  # fmt: skip
+__all__ = ["EYES", "FOLDER", "MOUTH", "confusion", "majority", "open", "sample_votes", "vote_probabilities"]

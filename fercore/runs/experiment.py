@@ -1,0 +1,142 @@
+"""One experiment from settings to figures: data, condition, method, training, test."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fercore
+from fercore.training.checkpoints import MODEL, STATE
+from fercore.datasets import FaceDataset, apply_condition, parse_condition
+from fercore.runs.environment import commit, device_name, is_first_process
+from fercore.files import write_json
+from fercore.runs.insight import insight
+from fercore.methods import build, method_class
+from fercore.runs.results import COLUMNS, KEY, append_insights, append_row
+from fercore.training import TrainConfig, evaluate, fit
+
+CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, on what, and how.
+
+    settings: fields of the method's Config that differ from the preset; training: those of TrainConfig.
+    variant: what the results call this deviation; by default the deviations themselves.
+    data: a folder in our format; None for BlendFER.
+    """
+
+    method: str
+    condition: str = "clean"
+    preset: str = "quick"
+    seed: int = 0
+    classes: int = 7
+    data: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    variant: str = ""
+
+    def __post_init__(self):
+        method_class(self.method)
+        if self.seed < 0:
+            raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
+        parse_condition(self.condition)
+        if not self.variant:
+            changes = {**self.settings, **self.training}
+            if self.data is not None:
+                changes["data"] = self.data.name
+            if self.classes != 7:
+                changes["classes"] = self.classes
+            object.__setattr__(self, "variant", ",".join(f"{key}={value}" for key, value in changes.items()))
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """By which results tell runs apart."""
+        return {name: getattr(self, name) for name in ("method", "variant", "condition", "preset", "seed")}
+
+    @property
+    def folder(self) -> Path:
+        """Where its files go unless said otherwise: runs/METHOD-CONDITION-PRESET-SEED, without awkward characters."""
+        parts = [self.method, self.condition, self.preset, str(self.seed)] + ([self.variant] if self.variant else [])
+        name = "-".join(parts)
+        return Path("runs") / "".join(c if c.isalnum() or c in "-+.=," else "_" for c in name)
+
+
+def open_data(folder: Path | None, classes: int) -> FaceDataset:
+    """A folder in our format, or BlendFER."""
+    if folder is not None:
+        return FaceDataset.open(folder, classes)
+    from fercore.datasets import blendfer  # brings the renderer, which takes a moment to import
+
+    return blendfer.open(classes)
+
+
+def run_experiment(
+    experiment: Experiment, out: Path, resume: bool = False, faces: FaceDataset | None = None, on: str = "test"
+) -> dict[str, Any]:
+    """Train, test, and write config, model, state, history and result into ``out``.
+
+    :param faces: the opened data, if it is at hand already.
+    :param on: the split that is measured: test to report, val to choose settings.
+    :return: the figures on that split, with ``params``, ``out``, the settings that identify the run, and ``insight``
+        into the training labels where some were flipped.
+    """
+    start = time.monotonic()
+    code = commit()  # before anybody edits it
+    faces = open_data(experiment.data, experiment.classes) if faces is None else faces
+    train = apply_condition(faces.where("train"), experiment.condition, experiment.seed)
+    val = faces.where("val") if (faces.split == "val").any() else None
+    measured = faces.where(on)
+    method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **experiment.settings)
+    config = TrainConfig.preset(experiment.preset, method, **{"seed": experiment.seed, **experiment.training})
+
+    described = {
+        "fercore": fercore.__version__,
+        "commit": code,
+        **experiment.key,
+        "classes": experiment.classes,
+        "data": "BlendFER" if experiment.data is None else str(experiment.data),
+        "settings": asdict(method.config),
+        "training": asdict(config),
+    }
+    if is_first_process() and not (resume and (out / STATE).exists()):
+        for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
+            (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
+        write_json(out / CONFIG, described)
+    print(f"{experiment.method}: {len(train)} faces, files in {out}", file=sys.stderr)
+    before = time.monotonic()
+    history = fit(method, train, config, val, out, resume)
+    in_this_process = time.monotonic() - before
+    trained = sum(entry["seconds"] for entry in history)
+    figures = evaluate(method, measured)
+    # What an interrupted run had already cost counts too.
+    figures["seconds"] = round(time.monotonic() - start + max(0.0, trained - in_this_process), 2)
+    result = {
+        **experiment.key,
+        **figures,
+        "insight": insight(method, train),
+        "train_seconds": round(trained, 2),
+        "params": sum(parameter.numel() for parameter in method.parameters()),
+        "out": str(out),
+    }
+    if is_first_process():
+        write_json(out / HISTORY, history)
+        write_json(out / RESULT, result)
+    return result
+
+
+def record(result: dict[str, Any], file: Path) -> None:
+    """Add a result as a row to ``file``, and its insights to the file beside it."""
+    code = commit()
+    row = {name: result[name] for name in COLUMNS if name in result}
+    row |= {f"recall_{name}": value for name, value in result["recall"].items()}
+    row |= {"commit": code, "torch": torch.__version__, "device": device_name()}
+    append_insights(file, {name: result[name] for name in KEY}, result["insight"], code)
+    append_row(file, row | {"date": datetime.now(UTC).strftime("%Y-%m-%d")})

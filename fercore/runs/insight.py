@@ -1,0 +1,75 @@
+"""What a trained method makes of its own training labels, some of which are wrong: only a known truth can tell."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from fercore.datasets import FaceDataset
+from fercore.batch import UNLABELLED
+from fercore.losses.labelled import membership
+from fercore.methods.base import Method, in_use
+from fercore.metrics import js_divergence, kl_divergence
+
+LEAST_DOUBT = 0.05
+"""A face whose truth gives less than this to the other emotions says nothing about which of them it resembles."""
+
+
+def has_flipped_labels(data: FaceDataset) -> bool:
+    """Whether the true distributions are known, and a condition has replaced labels."""
+    if data.distribution is None or data.clean_label is None:
+        return False
+    return bool(((data.label != data.clean_label) & (data.label != UNLABELLED)).any())
+
+
+def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int = 0) -> dict[str, float]:
+    """How close a method came to the truth about its N labelled training faces, as ``Method.explain`` shows it.
+
+    js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions.
+    js/NAME: the same of each distribution (N, C) that ``explain`` returns and that gives the label's class something.
+    kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
+    at least LEAST_DOUBT to the other classes.
+    auroc/confidence: the chance that a face with its right label is trusted more than one with a flipped label;
+    auroc/probability: the same of the probability that the model gives to the label, which every method has.
+    flipped/label, flipped/truth: how often the model answers a face that has a flipped label with that label, and with
+    the right one. Has it learnt the noise by heart?
+
+    The faces come unaltered and in random batches (a method may compare the faces of a batch). {} where there is
+    nothing to find out, see ``has_flipped_labels``.
+    """
+    if not has_flipped_labels(data):
+        return {}
+    labelled = torch.nonzero(data.label != UNLABELLED).flatten()
+    order = labelled[torch.randperm(len(labelled), generator=torch.Generator().manual_seed(seed))]
+    parts: dict[str, list[Tensor]] = {}
+    with in_use(method) as device:
+        for rows in order.split(batch_size):
+            for name, value in method.explain(data.batch(rows, device)).items():
+                if name == "confidence" or (value.ndim == 2 and value.shape[1] == len(data.classes)):
+                    parts.setdefault(name, []).append(value.float().cpu())
+    seen = {name: torch.cat(values) for name, values in parts.items()}
+
+    label, clean, truth = data.label[order], data.clean_label[order], data.distribution[order].double()
+    one_hot = membership(label, len(data.classes)).double()
+    figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
+    if "probabilities" in seen:
+        answer, flipped = seen["probabilities"].argmax(1), label != clean
+        of_label = seen["probabilities"].gather(1, label[:, None])[:, 0]
+        figures["auroc/probability"] = float(binary_auroc(of_label, (~flipped).long()))
+        figures["flipped/label"] = float((answer == label)[flipped].float().mean())
+        figures["flipped/truth"] = float((answer == clean)[flipped].float().mean())
+    if "confidence" in seen:
+        figures["auroc/confidence"] = float(binary_auroc(seen.pop("confidence"), (label == clean).long()))
+    others = truth * (1 - one_hot)
+    doubtful = others.sum(1) >= LEAST_DOUBT
+    others = others[doubtful] / others[doubtful].sum(1, keepdim=True)
+    for name, value in seen.items():
+        value = value.double()
+        if name.startswith("gate") or not torch.allclose(value.sum(1), torch.ones(1, dtype=torch.float64), atol=1e-3):
+            continue  # weights or similarities, not a distribution over the emotions
+        if bool((value * one_hot).any()):  # what leaves the label's class out is no rival of the whole truth
+            figures[f"js/{name}"] = float(js_divergence(value, truth).mean())
+        left = (value * (1 - one_hot))[doubtful].clamp(min=1e-8)
+        figures[f"kl_others/{name}"] = float(kl_divergence(others, left / left.sum(1, keepdim=True)).mean())
+    return figures

@@ -1,0 +1,69 @@
+"""Many experiments, one row each: every method under every condition with every seed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from fercore.runs.environment import commit
+from fercore.runs.experiment import RESULT, Experiment, open_data, record, run_experiment
+from fercore.training.progress import duration
+from fercore.runs.results import has_row, read_results
+
+
+def plan(base: Experiment, methods: list[str], conditions: list[str], seeds: list[int]) -> list[Experiment]:
+    """All combinations, methods varying fastest, so that an unfinished matrix still compares them fairly."""
+    order = itertools.product(seeds, conditions, methods)
+    return [replace(base, method=m, condition=c, seed=s) for s, c, m in order]
+
+
+def run_matrix(experiments: list[Experiment], results: Path, on: str = "test") -> dict[str, object]:
+    """Run those that ``results`` does not hold yet, and add each one's row as soon as it is there.
+
+    A run that was cut off goes on where it stood. ``on``: the split that is measured.
+    :return: done, skipped, seconds, results.
+    """
+    commit()  # of the code that runs, before anybody edits it
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ValueError("run does not work under torchrun or accelerate launch; use train, one run at a time")
+    start = time.monotonic()
+    table = read_results(results)
+    missing = [experiment for experiment in experiments if not has_row(table, experiment.key)]
+    skipped = len(experiments) - len(missing)
+    print(f"{len(missing)} runs to do, {skipped} in {results} already; {_estimate(missing, table)}", file=sys.stderr)
+    faces = open_data(missing[0].data, missing[0].classes) if missing else None
+    for number, experiment in enumerate(missing, start=1):
+        folder = experiment.folder
+        was_cut_off = not (folder / RESULT).exists()  # a finished one may be older code's: train it again
+        result = run_experiment(experiment, folder, resume=was_cut_off, faces=faces, on=on)
+        record(result, results)
+        left = (time.monotonic() - start) / number * (len(missing) - number)
+        name = "-".join(str(value) for value in experiment.key.values() if value != "")
+        print(
+            f"{number}/{len(missing)} {name}: overall {result['overall']:.3f}, mean {result['mean']:.3f}; "
+            f"about {duration(left)} left",
+            file=sys.stderr,
+        )
+    return {
+        "done": len(missing),
+        "skipped": skipped,
+        "seconds": round(time.monotonic() - start, 2),
+        "results": str(results),
+    }
+
+
+def _estimate(missing: list[Experiment], table: pd.DataFrame) -> str:
+    """The time all of it will take, from the same methods' rows; the first run tells where there are none."""
+    known = table.groupby(["method", "preset"])["seconds"].median() if len(table) else {}
+    times = [known[key] for e in missing if (key := (e.method, e.preset)) in known]
+    if not missing:
+        return "nothing to wait for"
+    if not times:
+        return "the time is told after the first run"
+    return f"about {duration(sum(times) / len(times) * len(missing))}"
