@@ -1,8 +1,8 @@
 """Train a method, and measure it.
 
-``fit`` is the loop that lesson 01 writes out by hand, plus what a long run needs: mixed precision and many processes (in
-``fercore.training.step``), a progress bar, and checkpoints. All randomness of a step is seeded by its number, so that a
-run that was killed ends, once resumed, with the very same weights.
+``fit`` is the loop that lesson 01 writes out by hand, plus what a long run needs: mixed precision, several processes
+(both in ``fercore.training.step``), a progress bar, and checkpoints. All randomness of a step is seeded by its number,
+so that a run that was killed ends, once resumed, with the very same weights.
 """
 
 from __future__ import annotations
