@@ -16,7 +16,8 @@ class Batch:
 
     image: (B, 3, H, W) float in [0, 1], RGB; the network normalises it itself. The first of ``views``.
     label: (B,) int64, UNLABELLED where hidden.
-    index: (B,) int64, the face's fixed row in its training set (per-sample memory is addressed by it).
+    index: (B,) int64, the face's fixed row in its training set (per-sample memory is addressed by it); negative, and
+        its own, for a face of none, e.g. of a photograph.
     views: one (B, 3, H, W) tensor for each augmentation that ``Needs.views`` names.
     landmarks: (B, 68, 2) float, pixels of ``image`` (x, y), NaN where unknown; None if not asked for. Those of the
         first of ``views``.

@@ -88,9 +88,9 @@ def evaluate(
     if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
         if not (data / "labels.csv").exists():
             raise ValueError(f"{data} holds neither faces.parquet (a dataset) nor labels.csv (photos; path,label)")
-        from fercore.photos import CROP_SIZE, evaluate_photos
+        from fercore.photos import evaluate_photos
 
-        return evaluate_photos(method, data, max(CROP_SIZE, method.config.size))
+        return evaluate_photos(method, data)
     return measure(method, open_data(data, method.classes).where(split))
 
 
@@ -109,14 +109,13 @@ def predict(
     :param out: folder of these copies.
     :param also: further checkpoints, e.g. of other seeds: all answer together, with the mean of their probabilities.
     """
-    from fercore.photos import CROP_SIZE, predict_photos
+    from fercore.photos import predict_photos
     from fercore.training.checkpoints import load_together
 
     if not photo:
         raise ValueError("give at least one photo to predict")
     method = load_together([checkpoint, *also])
-    size = max(CROP_SIZE, method.config.size)
-    return predict_photos(method, list(photo), size, landmarks=out if landmarks else None)
+    return predict_photos(method, photo, landmarks=out if landmarks else None)
 
 
 def bench(

@@ -69,10 +69,11 @@ def read_image(source: str | os.PathLike | bytes, name: str | None = None) -> np
         raise BadImage(f"{name} is cut short or damaged ({error}).") from error
     if orientation in ORIENTATIONS:
         image = image.transpose(ORIENTATIONS[orientation])
-    return _to_rgb(image, name)
+    return to_rgb(image, name)
 
 
-def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """A decoded picture as (H, W, 3) uint8; see ``read_image``. Raises BadImage for NaN or pixels out of range."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.array(image)
     if image.mode == "F" or image.mode.startswith("I"):

@@ -114,6 +114,7 @@ class AdaDF(Method):
     """Dual-branch adaptive distribution fusion. Faces come as in every method, not by RandAugment and erasing."""
 
     config_class = AdaDFConfig
+    distribution_names = ("probabilities", "label_distribution", "class_distribution", "fused")
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"epochs": 75, "batch_size": 64, "lr": 1e-3, "weight_decay": 0.0}  # section 4.2; a tenth less an epoch
     }

@@ -67,12 +67,22 @@ def in_use(method: nn.Module) -> Iterator[torch.device]:
 
 
 class Method(nn.Module):
-    """One paper.
+    """One paper: a network, the losses that train it, and what there is to look at.
 
-    ``forward`` is the deployed path: (B, 3, H, W) image in [0, 1] -> (B, C) logits, without any training-only part.
-    A subclass takes ``(config, classes)``. Per-sample memory lives in buffers, so that a checkpoint holds it.
+    A subclass takes ``(config, classes)`` and says its part of this contract; ``fercore/methods/README.md`` shows a
+    whole one.
 
-    config_class: the dataclass of its settings.
+    The network: ``forward`` is the deployed path, (B, 3, H, W) image in [0, 1] -> (B, C) logits, without any
+    training-only part. It asks ``self.net``, and ``deployed`` is a copy of it; where a method deploys something else,
+    it overrides both. Per-sample memory lives in buffers, so that a checkpoint holds it.
+
+    Its distributions: ``distribution_names``, those entries of ``explain`` that are distributions over the emotions,
+    (B, C), each row's sum 1. They are compared with the truth (``fercore.runs.insight``), and averaged where several
+    methods answer together. An entry named "confidence", (B,), says how far each face's label is trusted.
+
+    Its landmarks: ``predicts_landmarks``, and then ``landmarks``.
+
+    needs: what it asks of the training loop. config_class: the dataclass of its settings.
     training_presets: by preset, the fields of ``TrainConfig`` in which it differs, e.g. ``{"paper": {"epochs": 60}}``.
     lr_scale: factor on the learning rate by parameter name prefix, e.g. ``{"net.head.": 10.0}``.
     memory: names of its buffers with a row for each training face, empty until ``before_training``.
@@ -83,6 +93,8 @@ class Method(nn.Module):
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {}
     lr_scale: ClassVar[dict[str, float]] = {}
     memory: ClassVar[tuple[str, ...]] = ()
+    distribution_names: tuple[str, ...] = ("probabilities",)
+    predicts_landmarks: bool = False
 
     def __init__(self, config: NetworkConfig, classes: int):
         super().__init__()
@@ -97,11 +109,14 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def explain(self, batch: Batch) -> dict[str, Tensor]:
-        """What the lesson draws: gates, maps, distributions, confidences."""
+        """What the lesson draws: gates, maps, confidences, and all of ``distribution_names``; a row a face."""
         return {}
 
     def landmarks(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 68, 2) landmarks in pixels, iBUG order. Raises ValueError if the method knows none."""
+        """(B, 3, H, W) in [0, 1] -> (B, 68, 2) landmarks, iBUG order, in pixels, the first one's centre being (0, 0).
+
+        Raises ValueError if the method predicts none.
+        """
         raise ValueError(f"this {type(self).__name__} predicts no landmarks; train la_net or landmarks for them")
 
     def before_training(self, data: FaceDataset) -> None:

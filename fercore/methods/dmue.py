@@ -88,6 +88,7 @@ class DMUE(Method):
 
     needs = Needs(sampler="every_class")
     config_class = DMUEConfig
+    distribution_names = ("probabilities", "latent")
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"epochs": 40, "batch_size": 72, "lr": 1e-3, "schedule": "step"}  # section 4.2
     }

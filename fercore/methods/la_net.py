@@ -119,6 +119,7 @@ class LANet(Method):
     """
 
     config_class = LANetConfig
+    distribution_names = ("probabilities", "label_distribution", "target")
     memory: ClassVar[tuple[str, ...]] = ("before", "now", "given")
     training_presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"epochs": 80, "batch_size": 128, "lr": 1e-3, "weight_decay": 0.0, "schedule": "linear"}
@@ -128,6 +129,7 @@ class LANet(Method):
         super().__init__(config, classes)
         self.parts = config.components.split("+")
         self.needs = Needs(sampler=config.sampler, landmarks="LM" in self.parts)
+        self.predicts_landmarks = "LM" in self.parts
         self.stop = stage_before(config.split)
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = Classifier(backbone, classes)
@@ -281,6 +283,6 @@ class LANet(Method):
             d = shown["label_distribution"]
             label = torch.where(batch.label == UNLABELLED, d.argmax(1), batch.label)
             shown["confidence"] = d.gather(1, label[:, None])[:, 0]
-            if len(self.now):
+            if len(self.now) and bool((batch.index >= 0).all()):
                 shown["target"] = self.now[batch.index.clamp(max=len(self.now) - 1)]
         return shown

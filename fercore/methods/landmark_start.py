@@ -41,6 +41,7 @@ class Landmarks(Method):
 
     needs = Needs(landmarks=True, unlabelled=1, unlabelled_views=("weak",))
     config_class = LandmarksConfig
+    predicts_landmarks = True
 
     def __init__(self, config: LandmarksConfig, classes: int):
         super().__init__(config, classes)

@@ -104,6 +104,8 @@ class RACRSL(Method):
         super().__init__(config, classes)
         self.net = Classifier(build_backbone(config.backbone, config.weights, config.size), classes)
         self.transform = TRANSFORMS[config.transform]
+        if config.rule == "effective" or config.alpha == 0:  # else the rows of equation 8 do not sum to 1
+            self.distribution_names = ("probabilities", "targets")
         self.register_buffer("balance", torch.ones(classes))
 
     def before_training(self, data: FaceDataset) -> None:

@@ -79,8 +79,8 @@ class SCN(Method):
         """(N,) labels: the new one where a face was relabelled."""
         if not len(self.relabelled):
             return batch.label
-        new = self.relabelled[batch.index]
-        return torch.where(new == UNLABELLED, batch.label, new)
+        new = self.relabelled[batch.index.clamp(min=0)]
+        return torch.where((new == UNLABELLED) | (batch.index < 0), batch.label, new)
 
     def relabel(self, batch: Batch, label: Tensor, probabilities: Tensor, importance: Tensor) -> None:
         """Unimportant faces whose likeliest class beats their label by delta_2 carry that class from now on."""

@@ -6,26 +6,24 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
+from torch import nn
 
-from fercore.methods.base import Method
 from fercore.photos.ask import ask
-from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, frame_like_blendfer
-from fercore.photos.faces import Face
+from fercore.photos.cut import Crop
 
 POINT, EDGE = (255, 214, 0), (30, 30, 30)
 """Yellow with a dark edge: seen on skin of every colour, and by colour-blind eyes."""
 
 
-def find_landmarks(method: Method, image: np.ndarray, faces: Sequence[Face], size: int = CROP_SIZE) -> list[np.ndarray]:
+def find_landmarks(method: nn.Module, crops: Sequence[Crop]) -> list[np.ndarray]:
     """The landmarks of each face, (68, 2) places (x, y) in the photograph, whose first pixel's centre is (0.5, 0.5).
 
-    image: (H, W, 3) uint8. size: of the crops in pixels. Raises ValueError if the method predicts no landmarks.
+    crops: of ``cut_faces``. Raises ValueError if the method predicts no landmarks.
     """
-    if not faces:
+    if not crops:
         return []
-    points = ask(method, [crop_like_blendfer(image, face, size) for face in faces], method.landmarks).numpy()
-    frames = [frame_like_blendfer(face, size) for face in faces]
-    return [(p + 0.5) @ turn.T + origin for p, (turn, origin) in zip(points, frames, strict=True)]
+    points = ask(method, crops, method.landmarks).numpy()
+    return [crop.in_photo(p) for crop, p in zip(crops, points, strict=True)]
 
 
 def draw_landmarks(image: np.ndarray, faces: Iterable[np.ndarray]) -> Image.Image:

@@ -7,25 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from fercore import metrics
-from fercore.batch import Needs
 from fercore.datasets.images import read_image
 from fercore.datasets.labels_csv import EYES, read_labels_csv
 from fercore.emotions import class_names, index_of
+from fercore.methods.base import Method
+from fercore.photos.ask import classify_crops
 from fercore.photos.ask_landmarks import find_landmarks
-from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
+from fercore.photos.cut import cut_faces
 from fercore.photos.faces import find_faces
-from fercore.photos.predict import classify_crops
 
 MISSED = -1
 
 
-def evaluate_photos(
-    method: nn.Module, folder: str | Path, size: int = CROP_SIZE, tta: bool = True
-) -> dict[str, object]:
+def evaluate_photos(method: Method, folder: str | Path, size: int | None = None, tta: bool = True) -> dict[str, object]:
     """Measure a method on the photographs that ``folder/labels.csv`` (path, label) lists.
 
     The largest face of each photograph is classified (see ``predict_photos``); a photograph whose face is missed
@@ -40,24 +38,22 @@ def evaluate_photos(
     start = time.perf_counter()
     table = read_labels_csv(folder)
     label = torch.tensor(table["label"].to_list())
-    blank = np.zeros((size, size, 3), np.uint8)
-    names = class_names(classify_crops(method, [blank], tta=False).shape[1])
+    names = class_names(method.classes)
     if int(label.max()) >= len(names):
         raise ValueError(f"{folder} has photographs of contempt, but the method knows only {', '.join(names)}.")
-    has_eyes = set(EYES) <= set(table) and getattr(method, "needs", Needs()).landmarks
-    eyes = table[list(EYES)].to_numpy().reshape(-1, 2, 2) if has_eyes else np.full((len(table), 2, 2), np.nan)
-    rows, crops, errors = [], [], []
+    rows, crops = [], []
     for row, path in enumerate(tqdm(table["path"], desc="photos", unit="photo", leave=False)):
         image = read_image(path)
-        for face in find_faces(image)[:1]:
+        for crop in cut_faces(method, image, find_faces(image)[:1], size):
             rows.append(row)
-            crops.append(crop_like_blendfer(image, face, size))
-            if np.isfinite(eyes[row]).all():
-                (points,) = find_landmarks(method, image, [face], size)
-                errors.append(_eye_error(points, eyes[row]))
+            crops.append(crop)
     figures = _summarise(label, torch.tensor(rows, dtype=torch.long), classify_crops(method, crops, tta), names)
-    if errors:
-        figures["eye_error"] = float(np.mean(errors))
+    if method.predicts_landmarks and set(EYES) <= set(table):
+        eyes = table[list(EYES)].to_numpy().reshape(-1, 2, 2)[rows]
+        known = np.isfinite(eyes).all((1, 2))
+        points = find_landmarks(method, [crop for crop, is_known in zip(crops, known, strict=True) if is_known])
+        if points:
+            figures["eye_error"] = float(np.mean(list(map(_eye_error, points, eyes[known]))))
     return {**figures, "seconds": round(time.perf_counter() - start, 3)}
 
 

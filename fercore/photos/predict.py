@@ -3,94 +3,88 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from fercore.datasets.images import read_image
-from fercore.datasets.view_ops import zoom
 from fercore.emotions import class_names
-from fercore.photos.ask import ask
+from fercore.photos.ask import classify_crops
 from fercore.photos.ask_landmarks import draw_landmarks, find_landmarks
-from fercore.photos.crop import CROP_SIZE, crop_like_blendfer
-from fercore.photos.faces import MIN_SIZE, Face, find_faces
+from fercore.photos.cut import Crop, cut_faces
+from fercore.photos.faces import MIN_SIZE, find_faces
+from fercore.photos.read import Photo, listed, read_photo
 
-ZOOMS = (0.92, 1.08)
-"""Chosen on BlendFER's validation faces, where it gives a point."""
 NO_FACE = f"no face was found; a face should be upright, towards the camera and at least {MIN_SIZE} pixels wide"
 
 
 def predict_photos(
     method: nn.Module,
-    paths: Sequence[str | os.PathLike],
-    size: int = CROP_SIZE,
+    photos: Photo | Iterable[Photo],
+    size: int | None = None,
     tta: bool = True,
     landmarks: str | os.PathLike | None = None,
 ) -> dict[str, list[dict]]:
-    """Find the faces of each photograph, crop them as BlendFER's, and classify them.
+    """Find the faces of each photograph, crop them as the method's training faces were, and classify them.
 
     method: (B, 3, size, size) in [0, 1] -> (B, C) logits; C is 7, or 8 with contempt.
-    size: of the crops in pixels. tta: see ``classify_crops``.
+    photos: one or several; paths, bytes, PIL images or arrays in RGB, see ``read_photo``.
+    size: of the crops in pixels, see ``crop_size``. tta: see ``classify_crops``.
     Returns ``{"photos": [{"path", "faces": [{"box": [x, y, w, h], "label", "probabilities": {emotion: p}}]}]}``, faces
     largest first, boxes in whole pixels of the upright photograph and inside it. Without a face the list is empty and
-    a ``message`` says so.
+    a ``message`` says so. What is no file has the path "photo 1" and so on.
     landmarks: a folder, for a method that predicts them: each face then has ``landmarks``, 68 [x, y] in pixels of the
     photograph (the first one's centre is (0.5, 0.5)), and each photograph with faces ``drawn``, the path of a copy with
     these points in it, in that folder.
     Raises BadImage (a ValueError) or FileNotFoundError for the first photograph that cannot be read, and ValueError if
     landmarks are asked of a method that predicts none.
     """
-    photos = []
-    for number, path in enumerate(paths, start=1):
-        image = read_image(path)
-        faces = find_faces(image)
-        probabilities = classify_crops(method, [crop_like_blendfer(image, face, size) for face in faces], tta)
-        names = class_names(probabilities.shape[1]) if faces else ()
-        photo = {
-            "path": str(path),
-            "faces": [_opinion(f, p, names, image) for f, p in zip(faces, probabilities.tolist(), strict=True)],
-        }
-        if landmarks is not None and faces:
-            points = find_landmarks(method, image, faces, size)
-            for face, places in zip(photo["faces"], points, strict=True):
-                face["landmarks"] = places.round(2).tolist()
-            drawn = Path(landmarks) / f"{number}-{Path(path).stem}.png"
+    answers = []
+    for number, source in enumerate(listed(photos), start=1):
+        name = str(source) if isinstance(source, str | os.PathLike) else f"photo {number}"
+        image = read_photo(source, name)
+        crops = cut_faces(method, image, find_faces(image), size)
+        answer = {"path": name, "faces": opinions(method, image, crops, tta)}
+        if landmarks is not None and crops:
+            points = add_landmarks(method, crops, answer["faces"])
+            drawn = Path(landmarks) / f"{number}-{Path(name).stem}.png"
             drawn.parent.mkdir(parents=True, exist_ok=True)
             draw_landmarks(image, points).save(drawn)
-            photo["drawn"] = str(drawn)
-        if not faces:
-            photo["message"] = f"{Path(path).name}: {NO_FACE}."
-        photos.append(photo)
-    return {"photos": photos}
+            answer["drawn"] = str(drawn)
+        if not crops:
+            answer["message"] = f"{Path(name).name}: {NO_FACE}."
+        answers.append(answer)
+    return {"photos": answers}
 
 
-def classify_crops(method: nn.Module, crops: Sequence[np.ndarray], tta: bool = True) -> Tensor:
-    """F crops (size, size, 3) uint8 -> (F, C) probabilities on the CPU; (0, 0) without crops.
-
-    The method is asked as it works in use (see ``ask``). tta: average over the crop and its mirror image, each also cut
-    a little wider and tighter (ZOOMS): a photograph's eyes and mouth are found less exactly than a rendered head's.
-    """
-
-    def probabilities(batch: Tensor) -> Tensor:
-        return method(batch).softmax(1)
-
-    def averaged(batch: Tensor) -> Tensor:
-        cuts = [batch, *(zoom(batch, factor) for factor in ZOOMS)]
-        return sum(probabilities(cut) + probabilities(cut.flip(3)) for cut in cuts) / (2 * len(cuts))
-
-    return ask(method, crops, averaged if tta else probabilities) if len(crops) else torch.zeros(0, 0)
+def opinions(method: nn.Module, image: np.ndarray, crops: Sequence[Crop], tta: bool = True) -> list[dict]:
+    """What ``method`` says of each face of a photograph: box, label, probabilities (see ``predict_photos``)."""
+    said = describe(classify_crops(method, crops, tta))
+    return [{"box": _inside(crop.face.box, image), **what} for crop, what in zip(crops, said, strict=True)]
 
 
-def _opinion(face: Face, probabilities: list[float], names: tuple[str, ...], image: np.ndarray) -> dict:
+def describe(probabilities: Tensor) -> list[dict]:
+    """(F, C) -> ``{"label", "probabilities": {emotion: p}}`` of each face."""
+    names = class_names(probabilities.shape[1]) if len(probabilities) else ()
+    return [
+        {"label": names[int(np.argmax(row))], "probabilities": dict(zip(names, row, strict=True))}
+        for row in probabilities.tolist()
+    ]
+
+
+def add_landmarks(method: nn.Module, crops: Sequence[Crop], faces: list[dict]) -> list[np.ndarray]:
+    """Give each face of ``opinions`` its ``landmarks``; they are returned too, (68, 2) each."""
+    points = find_landmarks(method, crops)
+    for face, places in zip(faces, points, strict=True):
+        face["landmarks"] = places.round(2).tolist()
+    return points
+
+
+def _inside(box: tuple[float, float, float, float], image: np.ndarray) -> list[int]:
+    """A face's box in whole pixels, as far as it lies in the photograph."""
     height, width = image.shape[:2]
-    x, y, w, h = face.box
+    x, y, w, h = box
     left, top = max(0, round(x)), max(0, round(y))
     right, bottom = min(width, round(x + w)), min(height, round(y + h))
-    return {
-        "box": [left, top, right - left, bottom - top],
-        "label": names[int(np.argmax(probabilities))],
-        "probabilities": dict(zip(names, probabilities, strict=True)),
-    }
+    return [left, top, right - left, bottom - top]

@@ -27,7 +27,7 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     """How close a method came to the truth about its N labelled training faces, as ``Method.explain`` shows it.
 
     js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions.
-    js/NAME: the same of each distribution (N, C) that ``explain`` returns and that gives the label's class something.
+    js/NAME: the same of each distribution in ``Method.distribution_names`` that gives the label's class something.
     kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
     at least LEAST_DOUBT to the other classes.
     auroc/confidence: the chance that a face with its right label is trusted more than one with a flipped label;
@@ -46,7 +46,7 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     with in_use(method) as device:
         for rows in order.split(batch_size):
             for name, value in method.explain(data.batch(rows, device)).items():
-                if name == "confidence" or (value.ndim == 2 and value.shape[1] == len(data.classes)):
+                if name == "confidence" or name in method.distribution_names:
                     parts.setdefault(name, []).append(value.float().cpu())
     seen = {name: torch.cat(values) for name, values in parts.items()}
 
@@ -66,8 +66,6 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
     others = others[doubtful] / others[doubtful].sum(1, keepdim=True)
     for name, value in seen.items():
         value = value.double()
-        if name.startswith("gate") or not torch.allclose(value.sum(1), torch.ones(1, dtype=torch.float64), atol=1e-3):
-            continue  # weights or similarities, not a distribution over the emotions
         if bool((value * one_hot).any()):  # what leaves the label's class out is no rival of the whole truth
             figures[f"js/{name}"] = float(js_divergence(value, truth).mean())
         left = (value * (1 - one_hot))[doubtful].clamp(min=1e-8)

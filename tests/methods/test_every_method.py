@@ -155,6 +155,30 @@ def test_explain_gives_finite_tensors_with_a_row_a_face(name, faces):
 
 
 @every_method
+def test_its_distributions_are_named_and_nothing_else_is(name, faces):
+    """Weights, similarities and sets may happen to sum to 1; what the truth is compared with must be said."""
+    method = make(name).eval()
+    with torch.no_grad():
+        shown = method.explain(first_batch(method, faces))
+    assert "probabilities" in method.distribution_names
+    for key in method.distribution_names:
+        torch.testing.assert_close(shown[key].sum(1), torch.ones(len(shown[key])), rtol=0, atol=1e-3)
+    a_column_a_class = {k for k, v in shown.items() if v.ndim == 2 and v.shape[1] == 7 and v.is_floating_point()}
+    assert {k for k in a_column_a_class if not k.startswith("gate")} == set(method.distribution_names)
+
+
+@every_method
+def test_landmarks_are_promised_where_they_are_predicted(name, faces):
+    method = make(name).eval()
+    image = first_batch(method, faces).image
+    if method.predicts_landmarks:
+        assert method.landmarks(image).shape == (len(image), 68, 2)
+    else:
+        with pytest.raises(ValueError, match="predicts no landmarks"):
+            method.landmarks(image)
+
+
+@every_method
 def test_hidden_labels_are_no_class_and_a_batch_without_labels_is_no_nan(name, faces):
     method = make(name).eval()
     batch = first_batch(method, faces)

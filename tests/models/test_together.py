@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from fercore.methods import build
+from fercore.batch import UNLABELLED, Batch
+from fercore.methods import Method, build, deploy
 from fercore.models.together import Together
 from fercore.training.checkpoints import load_together, save_model
 
@@ -35,11 +36,39 @@ def test_loaded_alone_or_together(tmp_path):
     assert len(load_together([tmp_path / "0", tmp_path / "1"]).methods) == 2
 
 
-def test_landmarks_are_averaged_if_all_know_them():
-    methods = [build("la_net", 7, "fast", seed).eval() for seed in (0, 1)]
+@pytest.fixture(scope="module")
+def mixed() -> list[Method]:
+    return [build(name, 7, "fast", seed).eval() for seed, name in enumerate(("la_net", "la_net", "baseline"))]
+
+
+def test_landmarks_are_averaged_over_those_that_know_them(mixed):
     image = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
-        together = Together(methods).landmarks(image)
-        torch.testing.assert_close(together, sum(method.landmarks(image) for method in methods) / 2)
+        together = Together(mixed)
+        expected = (mixed[0].landmarks(image) + mixed[1].landmarks(image)) / 2
+        torch.testing.assert_close(together.landmarks(image), expected)
+    assert together.predicts_landmarks
+    alone = Together([mixed[2], mixed[2]])
+    assert not alone.predicts_landmarks
     with pytest.raises(ValueError, match="predicts no landmarks"):
-        Together([*methods, build("baseline", 7, "fast", 0)]).landmarks(image)
+        alone.landmarks(image)
+
+
+def test_what_all_name_as_distributions_is_averaged(mixed):
+    image, number = torch.rand(3, 3, 64, 64), torch.arange(3)
+    batch = Batch(image, torch.full_like(number, UNLABELLED), -1 - number)
+    with torch.inference_mode():
+        shown = Together(mixed).explain(batch)
+        assert list(shown) == ["probabilities"]
+        torch.testing.assert_close(shown["probabilities"], Together(mixed)(image).softmax(1))
+        both = Together(mixed[:2])
+        assert set(both.explain(batch)) == {"probabilities", "label_distribution"}
+        assert set(both.explain(batch)) <= set(both.distribution_names)
+
+
+def test_deployed_together_they_say_the_same(mixed):
+    image = torch.rand(2, 3, 64, 64)
+    slim = deploy(Together(mixed))
+    assert not any(parameter.requires_grad for parameter in slim.parameters())
+    with torch.inference_mode():
+        assert torch.equal(slim(image), Together(mixed)(image))

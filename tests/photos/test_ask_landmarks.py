@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from fercore.photos import crop_like_blendfer, draw_landmarks, find_faces, find_landmarks
+from fercore.photos import crop_like_blendfer, cut_faces, draw_landmarks, find_faces, find_landmarks
 from fercore.photos.warp import similarity
 from tests.photos.portraits import HOPPER, read
 
@@ -26,7 +26,7 @@ def face():
 def test_places_of_the_crop_are_found_again_in_the_photograph(face):
     """The crop's own eyes, by definition of the frame, are the photograph's."""
     photo, method = read(HOPPER), Pointing()
-    (points,) = find_landmarks(method, photo, [face], 64)
+    (points,) = find_landmarks(method, cut_faces(method, photo, [face]))
     np.testing.assert_array_equal(
         (method.asked[0] * 255).round().byte().permute(1, 2, 0), crop_like_blendfer(photo, face, 64)
     )
@@ -38,7 +38,7 @@ def test_places_of_the_crop_are_found_again_in_the_photograph(face):
 
 
 def test_without_faces_there_are_no_landmarks():
-    assert find_landmarks(Pointing(), np.zeros((9, 9, 3), np.uint8), []) == []
+    assert find_landmarks(Pointing(), cut_faces(Pointing(), np.zeros((9, 9, 3), np.uint8), [])) == []
 
 
 def test_a_dot_stands_where_its_landmark_is():

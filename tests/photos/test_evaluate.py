@@ -7,11 +7,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fercore.batch import Needs
 from fercore.datasets.images import read_image
 from fercore.datasets.labels_csv import EYES
 from fercore.emotions import NAMES
-from fercore.photos import evaluate_photos, find_faces, find_landmarks
+from fercore.methods import NetworkConfig
+from fercore.models.together import Together
+from fercore.photos import cut_faces, evaluate_photos, find_faces, find_landmarks
 from tests.photos.portraits import ASTRONAUT, COFFEE, HOPPER, Fixed, read
 
 ASTRONAUT_LOGITS = torch.tensor([2.0, 0, 0, 1.0, 0, 0, 0.5])  # surprise, but rather happy than neutral
@@ -20,6 +21,8 @@ HOPPER_LOGITS = torch.tensor([0.0, 0, 0, 0.2, 0, 0, 3.0])
 
 class KnowsBoth(nn.Module):
     """Tells the two portraits apart by their colour: the admiral's skin is much redder than blue."""
+
+    classes, predicts_landmarks = 7, False
 
     def forward(self, image):
         red = (image[:, 0] - image[:, 2]).mean((1, 2), keepdim=True)[:, 0] > 0.21
@@ -90,10 +93,15 @@ def test_without_labels(tmp_path):
         evaluate_photos(Fixed(*[0.0] * 7), tmp_path)
 
 
+def sized(method: Fixed) -> Fixed:
+    method.config, method.distribution_names = NetworkConfig(), ()
+    return method
+
+
 class Pointing(Fixed):
     """Says that every landmark lies in the middle of the crop."""
 
-    needs = Needs(landmarks=True)
+    predicts_landmarks = True
 
     def landmarks(self, image):
         return torch.full((len(image), 68, 2), (image.shape[3] - 1) / 2)
@@ -104,7 +112,8 @@ def test_eyes_are_measured_where_pupils_are_known_and_landmarks_predicted(folder
     table = pd.read_csv(data / "labels.csv")
     photo = read_image(data / "0.png")
     (face,) = find_faces(photo)
-    middle = find_landmarks(Pointing(*[0.0] * 7), photo, [face])[0][0]
+    method = Pointing(*[0.0] * 7)
+    middle = find_landmarks(method, cut_faces(method, photo, [face]))[0][0]
     for name, value in zip(EYES, (middle[0] - 30, middle[1], middle[0] + 30, middle[1] + 40), strict=True):
         table[name] = [value, None]  # the second photograph's pupils are not known
     table.to_csv(data / "labels.csv", index=False)
@@ -112,6 +121,8 @@ def test_eyes_are_measured_where_pupils_are_known_and_landmarks_predicted(folder
     found = evaluate_photos(Pointing(*[0.0] * 7), data)
     assert found["eye_error"] == pytest.approx(40 / np.hypot(60, 40), abs=1e-3)
     assert "eye_error" not in evaluate_photos(Fixed(*[0.0] * 7), data)
+    together = Together([sized(Pointing(*[0.0] * 7)), sized(Fixed(*[0.0] * 7))])  # keeps what one of them can do
+    assert evaluate_photos(together, data)["eye_error"] == found["eye_error"]
     table[EYES[0]] = ["here", None]
     table.to_csv(data / "labels.csv", index=False)
     with pytest.raises(ValueError, match="row 1: 'here' is no place of an eye"):
