@@ -11,18 +11,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 Preset = Literal["fast", "quick", "paper"]
 NO_WEIGHTS = "none"
+Changes = Annotated[tuple[str, ...], tyro.conf.arg(name="set")]
 
 
 def train(
     method: tyro.conf.Positional[str],
     condition: str = "clean",
     preset: Preset = "quick",
+    recipe: str = "",
     seed: int = 0,
     data: Path | None = None,
     out: Path | None = None,
@@ -34,6 +36,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    changes: Changes = (),
     amp: Literal["auto", "no"] | None = None,
     compile: bool = False,
     settings: tuple[str, ...] = (),
@@ -46,11 +49,14 @@ def train(
     :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, annotators:A+B,
         joined by '+'.
     :param preset: fast (seconds), quick (a minute on a laptop), paper (a GPU).
+    :param recipe: how any method is trained: fast, quick, full, paper, a paper's own (rac_rsl, dmue, ada_df, la_net,
+        leaf) or MINE.toml; the preset's if left out.
     :param data: a folder in fercore's format; BlendFER if left out.
     :param out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out.
     :param resume: go on from the state in that folder.
     :param weights: where the backbone starts: face, imagenet, none, or a file.
     :param size: side of the image that the backbone sees, in pixels.
+    :param changes: fields of the recipe, e.g. --set lr=1e-3 warmup=0.1 average=0.998 erase=0.4.
     :param settings: the method's own, e.g. --settings lam=1 alpha=0.
     :param variant: what the results call your changes; by default they list them.
     :param results: also add a row to this CSV file.
@@ -58,9 +64,10 @@ def train(
     from fercore.runs.environment import is_first_process
     from fercore.runs.experiment import Experiment, record, run_experiment
 
-    changes = _settings(backbone, weights, size, settings)
+    own = _settings(backbone, weights, size, settings)
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
-    experiment = Experiment(method, condition, preset, seed, classes, data, changes, training, variant)
+    training |= _pairs("--set", changes)
+    experiment = Experiment(method, condition, preset, seed, classes, data, own, training, variant, recipe)
     result = run_experiment(experiment, out or experiment.folder, resume)
     if results is not None and is_first_process():
         record(result, results)
@@ -121,6 +128,7 @@ def predict(
 def bench(
     method: tyro.conf.Positional[tuple[str, ...]],
     preset: Preset = "quick",
+    recipe: str = "",
     data: Path | None = None,
     rounds: int = 20,
     backbone: str | None = None,
@@ -144,7 +152,7 @@ def bench(
         method_class(name)
     faces = open_data(data, 7).where("train")
     training = _given(batch_size=batch_size, amp=amp)
-    return measure(list(method), faces, preset, rounds, training, **_settings(backbone, weights, size))
+    return measure(list(method), faces, preset, rounds, training, recipe, **_settings(backbone, weights, size))
 
 
 def run(
@@ -152,6 +160,7 @@ def run(
     conditions: str = "clean",
     seeds: str = "0",
     preset: Preset = "quick",
+    recipe: str = "",
     results: Path = Path("notebooks/results/runs.csv"),
     data: Path | None = None,
     backbone: str | None = None,
@@ -159,6 +168,7 @@ def run(
     size: int | None = None,
     epochs: int | None = None,
     lr: float | None = None,
+    changes: Changes = (),
     settings: tuple[str, ...] = (),
     on: Literal["val", "test"] = "test",
     variant: str = "",
@@ -168,7 +178,10 @@ def run(
     :param methods: names with commas between: baseline,cb
     :param conditions: likewise: clean,noise:0.3
     :param seeds: likewise: 0,1,2
+    :param recipe: how any method is trained: fast, quick, full, paper, a paper's own (rac_rsl, dmue, ada_df, la_net,
+        leaf) or MINE.toml; the preset's if left out.
     :param results: the CSV file.
+    :param changes: fields of the recipe, e.g. --set lr=1e-3 warmup=0.1 average=0.998 erase=0.4.
     :param settings: the methods' own, e.g. --settings lam=1 alpha=0.
     :param on: the split that is measured: val to choose settings (needs --results of its own), test to report.
     """
@@ -177,9 +190,10 @@ def run(
 
     if on == "val" and results.name == "runs.csv":
         raise ValueError(f"--on val: {results} is for the test split; give another --results file")
-    changes, training = _settings(backbone, weights, size, settings), _given(epochs=epochs, lr=lr)
+    own = _settings(backbone, weights, size, settings)
+    training = _given(epochs=epochs, lr=lr) | _pairs("--set", changes)
     names, wanted = _list(methods), _list(conditions)
-    base = Experiment(names[0], wanted[0], preset, 0, 7, data, changes, training, variant)
+    base = Experiment(names[0], wanted[0], preset, 0, 7, data, own, training, variant, recipe)
     return run_matrix(plan(base, names, wanted, _numbers(seeds)), results, on)
 
 
@@ -252,15 +266,21 @@ def _settings(
     settings = _given(backbone=backbone, weights=weights, size=size)
     if weights == NO_WEIGHTS or (weights is None and backbone not in (None, "light")):
         settings["weights"] = None
-    for text in more:
+    return settings | _pairs("--settings", more)
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
+    """``name=value`` as a dict; values are numbers, true, false, lists of them, or else words."""
+    values = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"--settings {text!r}: write name=value, e.g. lam=1")
+            raise ValueError(f"{option} {text!r}: write name=value, e.g. lam=1")
         try:
-            settings[name] = json.loads(value.lower() if value in ("True", "False") else value)
+            values[name] = json.loads(value.lower() if value in ("True", "False") else value)
         except json.JSONDecodeError:
-            settings[name] = value  # a word
-    return settings
+            values[name] = value  # a word
+    return values
 
 
 def _list(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ class Loader:
     depends on the seed, e and s alone.
 
     ``needs`` is a ``fercore.methods.base.Needs``; its views may also be :class:`Augmentation` themselves.
+    ``weak`` is what a view called weak is (by default that of ``AUGMENTATIONS``); "erase" is the same and a patch.
 
     :param data: the (conditioned) training set; ``Batch.index`` counts its rows.
     :param batch_size: labelled faces a step, over all processes.
@@ -47,6 +49,7 @@ class Loader:
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        weak: Augmentation = AUGMENTATIONS["weak"],
     ):
         self.data, self.needs, self.batch_size, self.seed = data, needs, batch_size, seed
         self.device, self.rank, self.world = torch.device(device), rank, world
@@ -56,8 +59,9 @@ class Loader:
             raise ValueError(f"unknown sampler {needs.sampler!r}; known are {', '.join(SAMPLERS)}.")
         if needs.landmarks and data.landmarks is None:
             raise ValueError("this method needs landmarks, which this dataset does not have.")
-        self.views = [_augmentation(view) for view in needs.views]
-        self.unlabelled_views = [_augmentation(view) for view in needs.unlabelled_views] if needs.unlabelled else []
+        self.views = [_augmentation(view, weak) for view in needs.views]
+        unlabelled_views = needs.unlabelled_views if needs.unlabelled else ()
+        self.unlabelled_views = [_augmentation(view, weak) for view in unlabelled_views]
         self.labelled = torch.nonzero(data.label != UNLABELLED).flatten()
         if not len(self.labelled):
             raise ValueError("every label of this training set is hidden.")
@@ -150,9 +154,11 @@ def _to(values: Tensor, device: torch.device) -> Tensor:
     return values.to(device)
 
 
-def _augmentation(view: str | Augmentation) -> Augmentation:
+def _augmentation(view: str | Augmentation, weak: Augmentation) -> Augmentation:
     if isinstance(view, Augmentation):
         return view
+    if view in ("weak", "erase"):
+        return replace(weak, erase=1.0) if view == "erase" else weak
     if view not in AUGMENTATIONS:
         raise ValueError(f"unknown augmentation {view!r}; known are {', '.join(AUGMENTATIONS)}.")
     return AUGMENTATIONS[view]

@@ -170,7 +170,7 @@ class _Draw:
         return torch.randn(self.count, *shape, **self.where)
 
 
-_PLACE = {"flip": 0.5, "rotate": 8, "scale": 0.08, "shift": 0.04}
+_PLACE = {"flip": 0.5, "rotate": 8.0, "scale": 0.08, "shift": 0.04}
 _LIGHT = {"brightness": 0.15, "contrast": 0.15, "saturation": 0.15}
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -179,7 +179,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "erase": Augmentation(**_PLACE, **_LIGHT, erase=1.0),
     "strong": Augmentation(
         flip=0.5,
-        rotate=15,
+        rotate=15.0,
         scale=0.15,
         shift=0.08,
         brightness=0.4,

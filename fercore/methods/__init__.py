@@ -48,8 +48,8 @@ METHODS: dict[str, type[Method]] = {
 PRESETS = ("fast", "quick", "paper")
 
 __all__ = [
-    "METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "deploy", "method_class",
-    "method_name",
+    "METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "check_kind", "deploy",
+    "method_class", "method_name",
 ]  # fmt: skip
 
 
@@ -79,15 +79,18 @@ def build(name: str, classes: int = 7, preset: str = "quick", seed: int = 0, **o
     for key in overrides:
         if key not in known:
             raise ValueError(f"{name} has no setting {key!r}; it has {', '.join(known)}")
-        _check_kind(key, overrides[key], getattr(config, key))
+        check_kind(key, overrides[key], getattr(config, key))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method = kind(replace(config, **overrides), classes)
     return method
 
 
-def _check_kind(name: str, value: Any, default: Any) -> None:
-    """A setting must be of its default's kind; a whole number is a number too, and weights may be None."""
+def check_kind(name: str, value: Any, default: Any) -> None:
+    """A setting must be of its default's kind; a whole number is a number too, and weights may be None.
+
+    Raises ValueError naming it.
+    """
     kind = (int, float) if type(default) is float else type(default)
     if (
         default is not None

@@ -8,7 +8,7 @@ target branch learns the mixture.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -115,9 +115,7 @@ class AdaDF(Method):
 
     config_class = AdaDFConfig
     distribution_names = ("probabilities", "label_distribution", "class_distribution", "fused")
-    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"epochs": 75, "batch_size": 64, "lr": 1e-3, "weight_decay": 0.0}  # section 4.2; a tenth less an epoch
-    }
+    paper_recipe: ClassVar[str] = "ada_df"
 
     def __init__(self, config: AdaDFConfig, classes: int):
         super().__init__(config, classes)

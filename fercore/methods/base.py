@@ -83,14 +83,14 @@ class Method(nn.Module):
     Its landmarks: ``predicts_landmarks``, and then ``landmarks``.
 
     needs: what it asks of the training loop. config_class: the dataclass of its settings.
-    training_presets: by preset, the fields of ``TrainConfig`` in which it differs, e.g. ``{"paper": {"epochs": 60}}``.
+    paper_recipe: the name of the recipe (``fercore.training.recipe``) that preset paper means.
     lr_scale: factor on the learning rate by parameter name prefix, e.g. ``{"net.head.": 10.0}``.
     memory: names of its buffers with a row for each training face, empty until ``before_training``.
     """
 
     needs: Needs = Needs()
     config_class: ClassVar[type[NetworkConfig]] = NetworkConfig
-    training_presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    paper_recipe: ClassVar[str] = "paper"
     lr_scale: ClassVar[dict[str, float]] = {}
     memory: ClassVar[tuple[str, ...]] = ()
     distribution_names: tuple[str, ...] = ("probabilities",)

@@ -8,7 +8,7 @@ much a face's label is trusted follows from its likeness to the other faces of t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -89,9 +89,7 @@ class DMUE(Method):
     needs = Needs(sampler="every_class")
     config_class = DMUEConfig
     distribution_names = ("probabilities", "latent")
-    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"epochs": 40, "batch_size": 72, "lr": 1e-3, "schedule": "step"}  # section 4.2
-    }
+    paper_recipe: ClassVar[str] = "dmue"
 
     def __init__(self, config: DMUEConfig, classes: int):
         super().__init__(config, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fercore.batch import Needs
 from fercore.methods.rac_rsl import RACRSL, RACRSLConfig
@@ -30,3 +31,4 @@ class EAC(RACRSL):
 
     needs = Needs(views=("erase",))
     config_class = EACConfig
+    paper_recipe: ClassVar[str] = "paper"

@@ -121,9 +121,7 @@ class LANet(Method):
     config_class = LANetConfig
     distribution_names = ("probabilities", "label_distribution", "target")
     memory: ClassVar[tuple[str, ...]] = ("before", "now", "given")
-    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"epochs": 80, "batch_size": 128, "lr": 1e-3, "weight_decay": 0.0, "schedule": "linear"}
-    }
+    paper_recipe: ClassVar[str] = "la_net"
 
     def __init__(self, config: LANetConfig, classes: int):
         super().__init__(config, classes)

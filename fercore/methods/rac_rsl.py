@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -99,6 +99,7 @@ class RACRSL(Method):
 
     needs = Needs(views=("weak",))
     config_class = RACRSLConfig
+    paper_recipe: ClassVar[str] = "rac_rsl"
 
     def __init__(self, config: RACRSLConfig, classes: int):
         super().__init__(config, classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -67,9 +67,7 @@ class SemiSupervised(Method):
     """
 
     config_class = SemiConfig
-    training_presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"epochs": 20, "batch_size": 64, "lr": 5e-4, "schedule": "constant"}  # LEAF, section 5.2: all alike
-    }
+    paper_recipe: ClassVar[str] = "leaf"
     unlabelled_views: ClassVar[tuple[str, ...]] = ("weak", "strong")
     through_network: ClassVar[int | None] = None
 

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from fercore.datasets import FaceDataset, Loader
 from fercore.batch import Batch
-from fercore.methods import Clock, Method, build
+from fercore.methods import Clock, Method, build, method_class
 from fercore.training.step import Step
 from fercore.training.config import TrainConfig
 
@@ -87,18 +87,20 @@ def bench(
     preset: str = "quick",
     rounds: int = 20,
     training: dict[str, Any] | None = None,
+    recipe: str = "",
     **settings: Any,
 ) -> dict[str, dict]:
     """Time each method's step in turn with plain cross-entropy's, so that a busy machine slows both alike.
 
     The order changes from round to round, because a step pays for the memory that the one before it has filled.
 
-    :param training: fields of TrainConfig that differ from the preset; settings: of every method's Config.
+    :param training: fields of TrainConfig that differ from the recipe. recipe: its name; "" for the preset's own.
+    :param settings: of every method's Config.
     :return: by method: step_ratio, epoch_ratio (medians over cross-entropy's), peak_mb, images_per_s (labelled faces).
     """
     names = ["plain", *dict.fromkeys(methods)]
     kinds = {name: "baseline" if name == "plain" else name for name in names}
-    runners = {name: _runner(kind, data, preset, training or {}, settings) for name, kind in kinds.items()}
+    runners = {name: _runner(kind, data, preset, recipe, training or {}, settings) for name, kind in kinds.items()}
     order, shuffle = list(runners.values()), random.Random(0).shuffle
     for _ in range(WARM_UP + rounds):
         shuffle(order)
@@ -117,12 +119,15 @@ def bench(
     }
 
 
-def _runner(name: str, data: FaceDataset, preset: str, training: dict, settings: dict) -> _Runner:
-    method = build(name, len(data.classes), preset, **settings)
+def _runner(
+    name: str, data: FaceDataset, preset: str, recipe: str, training: dict, settings: dict
+) -> _Runner:
+    config = TrainConfig.preset(preset, method_class(name), recipe, **training)
+    method = build(name, len(data.classes), preset, **config.sized(settings))
     method.before_training(data)
-    config = TrainConfig.preset(preset, method, **training)
     step = Step(method, config)
-    return _Runner(method, step, Loader(data, method.needs, config.batch_size, step.device, config.seed))
+    weak = config.augmentation
+    return _Runner(method, step, Loader(data, method.needs, config.batch_size, step.device, config.seed, weak=weak))
 
 
 def _wait(device: torch.device) -> None:

@@ -17,9 +17,11 @@ from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.files import write_json
 from fercore.runs.insight import insight
-from fercore.methods import build, method_class
+from fercore.methods import PRESETS, build, method_class
 from fercore.runs.results import COLUMNS, KEY, append_insights, append_row
 from fercore.training import TrainConfig, evaluate, fit
+from fercore.training.config import own_recipe
+from fercore.training.recipe import recipe_name
 
 CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
 
@@ -28,7 +30,9 @@ CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
 class Experiment:
     """What is trained, on what, and how.
 
-    settings: fields of the method's Config that differ from the preset; training: those of TrainConfig.
+    settings: fields of the method's Config that differ from the preset; training: those of TrainConfig that differ from
+        the recipe.
+    recipe: the name of a recipe or a TOML file; "" for the preset's own.
     variant: what the results call this deviation; by default the deviations themselves.
     data: a folder in our format; None for BlendFER.
     """
@@ -42,19 +46,34 @@ class Experiment:
     settings: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     variant: str = ""
+    recipe: str = ""
 
     def __post_init__(self):
-        method_class(self.method)
+        if self.preset not in PRESETS:
+            raise ValueError(f"unknown preset {self.preset!r}; known are {', '.join(PRESETS)}")
+        self.config  # noqa: B018 - what is wrong with the recipe is said before anything is read
         if self.seed < 0:
             raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
         parse_condition(self.condition)
         if not self.variant:
-            changes = {**self.settings, **self.training}
+            changes = {"recipe": self.recipe_name} if self.recipe_name else {}
+            changes |= {**self.settings, **self.training}
             if self.data is not None:
                 changes["data"] = self.data.name
             if self.classes != 7:
                 changes["classes"] = self.classes
             object.__setattr__(self, "variant", ",".join(f"{key}={value}" for key, value in changes.items()))
+
+    @property
+    def config(self) -> TrainConfig:
+        """The recipe as it is run, and the settings of the loop. Raises ValueError for unknown names and values."""
+        kind = method_class(self.method)
+        return TrainConfig.preset(self.preset, kind, self.recipe, **{"seed": self.seed, **self.training})
+
+    @property
+    def recipe_name(self) -> str:
+        """What the results call the recipe; "" for the preset's own."""
+        return "" if self.recipe == own_recipe(self.preset, method_class(self.method)) else recipe_name(self.recipe)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -94,8 +113,9 @@ def run_experiment(
     train = apply_condition(faces.where("train"), experiment.condition, experiment.seed)
     val = faces.where("val") if (faces.split == "val").any() else None
     measured = faces.where(on)
-    method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **experiment.settings)
-    config = TrainConfig.preset(experiment.preset, method, **{"seed": experiment.seed, **experiment.training})
+    config = experiment.config
+    settings = config.sized(experiment.settings)
+    method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **settings)
 
     described = {
         "fercore": fercore.__version__,
@@ -103,6 +123,7 @@ def run_experiment(
         **experiment.key,
         "classes": experiment.classes,
         "data": "BlendFER" if experiment.data is None else str(experiment.data),
+        "recipe": recipe_name(experiment.recipe or own_recipe(experiment.preset, method)),
         "settings": asdict(method.config),
         "training": asdict(config),
     }
@@ -111,6 +132,8 @@ def run_experiment(
             (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
         write_json(out / CONFIG, described)
     print(f"{experiment.method}: {len(train)} faces, files in {out}", file=sys.stderr)
+    print(f"{experiment.method}: {method.config}", file=sys.stderr)
+    print(f"recipe {described['recipe']}: {config}", file=sys.stderr)
     before = time.monotonic()
     history = fit(method, train, config, val, out, resume)
     in_this_process = time.monotonic() - before

@@ -57,9 +57,17 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def save_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, run: dict) -> None:
+def save_state(
+    path: Path,
+    method: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    run: dict,
+    average: dict[str, Tensor],
+) -> None:
     """Everything that ``resume`` needs, in one file; only the training that ``run`` describes may take it up."""
     tensors = {f"method.{key}": value for key, value in method.state_dict().items()}
+    tensors |= {f"average.{key}": value for key, value in average.items()}
     for number, values in optimiser.state_dict()["state"].items():
         for key, value in values.items():
             tensors[f"optimiser.{number}.{key}"] = torch.as_tensor(value)
@@ -67,13 +75,17 @@ def save_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, 
     save_tensors(path, tensors, note)
 
 
-def load_state(path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, run: dict) -> Progress:
-    """Put ``method`` and ``optimiser`` where the file left them. Raises ValueError if it is another training's."""
+def load_state(
+    path: Path, method: nn.Module, optimiser: torch.optim.Optimizer, run: dict, average: dict[str, Tensor]
+) -> Progress:
+    """Put everything where the file left it, in place. Raises ValueError if it is another training's."""
     tensors, note = load_tensors(path)
     if "progress" not in note:
         raise ValueError(f"{path} is not a training state; --resume needs the {STATE} that train wrote")
     _check_same(path, json.loads(note["run"]), json.loads(json.dumps(run)))
     _fill(method, _part(tensors, "method."), path)
+    for key, value in _part(tensors, "average.").items():
+        average[key].copy_(value)
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     memory: dict[int, dict[str, Tensor]] = {}
     for key, value in _part(tensors, "optimiser.").items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -13,40 +13,18 @@ from torch import nn
 
 from fercore.batch import Clock
 from fercore.methods.base import Method
-
-OPTIMISERS = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-    "sgd": torch.optim.SGD,
-}
-SCHEDULES = ("cosine", "linear", "exponential", "step", "constant")
+from fercore.training.recipe import OPTIMISERS, Recipe
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Settings of the training loop.
+class TrainConfig(Recipe):
+    """A recipe, and what a machine or a reader wants of the loop besides.
 
-    min_steps: a small training set is gone through more than ``epochs`` times, until there are so many steps.
-    lr: the largest learning rate. warmup: share of all steps over which it rises from 0.
-    schedule: how it then falls: cosine or linear (to 0), exponential (by ``decay`` an epoch), step (to a tenth
-        after a quarter of the training, to a hundredth after half of it), or constant.
-    weight_decay: of weights; biases and normalisation are spared.
-    clip: largest norm of the gradient; 0 switches clipping off.
     amp: "auto" (bf16 arithmetic where the device is fast at it) or "no".
     checkpoint_seconds: the state is written at least this often, as well as after each epoch.
     eval_every: epochs between two evaluations on the validation set; 0 for none.
     """
 
-    epochs: int = 3
-    min_steps: int = 0
-    batch_size: int = 64
-    lr: float = 2e-3
-    optimiser: str = "adamw"
-    weight_decay: float = 0.05
-    schedule: str = "cosine"
-    warmup: float = 0.15
-    decay: float = 0.9
-    clip: float = 5.0
     amp: str = "auto"
     compile: bool = False
     seed: int = 0
@@ -54,52 +32,21 @@ class TrainConfig:
     checkpoint_seconds: float = 20.0
 
     def __post_init__(self):
-        choices = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "amp": ("auto", "no")}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
-        for name in ("epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-
-    def epochs_of(self, steps: int) -> int:
-        """How many epochs of ``steps`` steps each there are."""
-        return max(self.epochs, math.ceil(self.min_steps / steps))
+        super().__post_init__()
+        if self.amp not in ("auto", "no"):
+            raise ValueError(f"unknown amp {self.amp!r}; known are auto, no")
 
     @classmethod
-    def fast(cls) -> Self:
-        """Seconds, for tests."""
-        return cls(epochs=1)
-
-    @classmethod
-    def quick(cls) -> Self:
-        """About a minute on a laptop's processor, however many faces there are; chosen on BlendFER's validation set."""
-        return cls(min_steps=500)
-
-    @classmethod
-    def paper(cls) -> Self:
-        """As EAC's released code: Adam, 1e-4, decay 0.9 an epoch, 60 epochs of batches of 32. Norms are not decayed."""
-        return cls(
-            epochs=60,
-            batch_size=32,
-            lr=1e-4,
-            optimiser="adam",
-            weight_decay=1e-4,
-            schedule="exponential",
-            warmup=0.0,
-            clip=0.0,
+    def preset(cls, name: str, method: type[Method] | Method, recipe: str = "", **overrides: Any) -> Self:
+        """The preset's own recipe, or the one that is named; overrides that are None are left out."""
+        return cls.named(recipe or own_recipe(name, method)).changed(
+            **{key: value for key, value in overrides.items() if value is not None}
         )
 
-    @classmethod
-    def preset(cls, name: str, method: type[Method] | Method, **overrides: Any) -> Self:
-        """A preset as ``method`` alters it (``Method.training_presets``); overrides that are None are left out.
 
-        Epochs that are asked for are not made more: ``min_steps`` is then 0.
-        """
-        given = {key: value for key, value in overrides.items() if value is not None}
-        if "epochs" in given:
-            given.setdefault("min_steps", 0)
-        return replace(getattr(cls, name)(), **{**method.training_presets.get(name, {}), **given})
+def own_recipe(preset: str, method: type[Method] | Method) -> str:
+    """The recipe that a preset means: of its name, or (preset paper) that of the method's paper."""
+    return method.paper_recipe if preset == "paper" else preset
 
 
 def lr_factor(config: TrainConfig, clock: Clock) -> float:
@@ -130,7 +77,7 @@ def make_optimiser(method: Method, config: TrainConfig) -> torch.optim.Optimizer
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((scale, decay), []).append(parameter)
     settings = [{"params": p, "lr_scale": scale, "weight_decay": decay} for (scale, decay), p in groups.items()]
-    momentum = {"momentum": 0.9} if config.optimiser == "sgd" else {}
+    momentum = {"momentum": config.momentum} if config.optimiser == "sgd" else {"betas": (config.momentum, 0.999)}
     return OPTIMISERS[config.optimiser](settings, lr=config.lr, fused=True, **momentum)
 
 

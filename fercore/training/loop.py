@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,43 +42,49 @@ def fit(
     resume: bool = False,
     after_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train ``method`` in place on ``data``. The last epoch's weights stay; nothing is selected.
+    """Train ``method`` in place on ``data``. The last weights stay, or their moving average; nothing is selected.
 
     :param val: evaluated every ``config.eval_every`` epochs, for the history only.
     :param out: folder for ``state.safetensors`` (where training stands) and ``model.safetensors`` (the result).
     :param resume: go on from ``out``'s state, if there is one.
     :param after_epoch: called with each epoch's entry of the history, to look at the method as it learns.
     :return: one dict an epoch: epoch, lr (at its end), losses (mean of each term), seconds, and val where evaluated.
-    :raises ValueError: the state in ``out`` belongs to another training, or a loss is no longer a finite number.
+    :raises ValueError: the state in ``out`` belongs to another training, a loss is no longer a finite number, or the
+        recipe is for images of another size than the method's.
     :raises KeyboardInterrupt: after Ctrl-C, once the state is written.
     """
+    if config.size not in (0, method.config.size):
+        raise ValueError(f"the recipe is for {config.size} pixels, the method for {method.config.size}: build it anew")
     method.before_training(data)
     step = Step(method, config)
-    loader = Loader(data, method.needs, config.batch_size, step.device, config.seed, step.rank, step.world)
-    epochs = config.epochs_of(loader.steps)
+    device, weak = step.device, config.augmentation
+    loader = Loader(data, method.needs, config.batch_size, device, config.seed, step.rank, step.world, weak)
+    steps = config.steps_of(loader.steps)
+    epochs = math.ceil(steps / loader.steps)
     folder = None if out is None else Path(out)
     run = {**asdict(config), "method": type(method).__name__, **asdict(method.config), "data": fingerprint(data)}
-    progress = Progress()
+    progress, average = Progress(), {} if step.average is None else step.average.mean
     if resume and folder is not None and (folder / STATE).exists():
-        progress = load_state(folder / STATE, method, step.optimiser, run)
+        progress = load_state(folder / STATE, method, step.optimiser, run, average)
 
     def save() -> None:
         if folder is not None and step.rank == 0:
-            save_state(folder / STATE, method, step.optimiser, progress, run)
+            save_state(folder / STATE, method, step.optimiser, progress, run, average)
 
     def clock() -> Clock:
-        done = progress.epoch * loader.steps + progress.step
-        return Clock(done, progress.epoch, epochs * loader.steps, epochs)
+        done = min(progress.epoch * loader.steps + progress.step, steps)
+        return Clock(done, progress.epoch, steps, epochs)
 
     with InterruptLater() as interrupt, ProgressBar(clock(), visible=step.rank == 0) as bar:
         while progress.epoch < epochs:
             method.train()
+            length = min(loader.steps, steps - progress.epoch * loader.steps)  # the last epoch may be cut short
             if progress.step == 0:
                 method.before_epoch(clock())
             started = saved = time.monotonic()
             earlier = progress.seconds
             sums = {name: torch.tensor(value, device=step.device) for name, value in progress.sums.items()}
-            for batch in loader.epoch(progress.epoch, epochs, progress.step):
+            for batch in islice(loader.epoch(progress.epoch, epochs, progress.step), length - progress.step):
                 for name, term in step(batch, clock()).items():
                     sums[name] = sums[name] + term if name in sums else term
                 progress.step += 1
@@ -85,7 +92,7 @@ def fit(
 
                 now = time.monotonic()
                 must_save = interrupt.asked or now - saved > config.checkpoint_seconds
-                if must_save or progress.step % READ_EVERY == 0 or progress.step == loader.steps:
+                if must_save or progress.step % READ_EVERY == 0 or progress.step == length:
                     progress.sums = _read(sums, clock())
                     progress.seconds = earlier + now - started
                     bar.show(progress.epoch, _means(progress))
@@ -102,11 +109,14 @@ def fit(
                 "seconds": progress.seconds,
             }
             if val is not None and config.eval_every and (progress.epoch + 1) % config.eval_every == 0:
-                entry["val"] = evaluate(method, val)
+                with step.as_deployed():
+                    entry["val"] = evaluate(method, val)
             progress = Progress(progress.epoch + 1, history=[*progress.history, entry])
             save()
             if after_epoch is not None:
                 after_epoch(entry)
+    if step.average is not None:
+        step.average.take_over()
     if folder is not None and step.rank == 0:
         save_model(folder, method)
     return progress.history

@@ -160,6 +160,22 @@ def test_train_adds_a_row_on_request(data, monkeypatch, capsys, tmp_path):
     assert (tmp_path / result["out"] / "model.safetensors").exists()
 
 
+def test_a_recipe_and_changes_of_it_are_run_and_stored(data, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text('base = "fast"\naverage = 0.5\n')
+    few = ("--preset", "fast", "--weights", "none", "--data", data)
+    out = ("--recipe", "mine.toml", "--set", "batch_size=16", "size=32", "erase=0.4", "--out", "mine")
+    call(capsys, "train", "baseline", *few, *out)
+    config = json.loads(Path("mine/config.json").read_text())
+    assert config["recipe"] == "mine"
+    assert (config["training"]["average"], config["training"]["augmentation"]["erase"]) == (0.5, 0.4)
+    assert (config["settings"]["size"], config["training"]["batch_size"]) == (32, 16)
+    said = refuse(capsys, "train", "baseline", *few, *out[2:], "--resume")
+    assert "average was 0.5, now 0.0" in said
+    assert "there is no recipe 'slow'; known are" in refuse(capsys, "train", "baseline", *few, "--recipe", "slow")
+    assert "a recipe has no 'epoch'" in refuse(capsys, "run", *few, "--set", "epoch=3")
+
+
 def test_bench_gives_ratios(data, monkeypatch, capsys):
     found = call(capsys, "bench", "baseline", "--data", data, "--size", "32", "--rounds", "5")
     assert set(found["baseline"]) == {"step_ratio", "epoch_ratio", "peak_mb", "images_per_s"}

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from fercore.methods import Clock, build, method_class
-from fercore.training.config import SCHEDULES, TrainConfig, lr_factor, make_optimiser
+from fercore.training.config import TrainConfig, lr_factor, make_optimiser
+from fercore.training.recipe import SCHEDULES
 from fercore.training.step import Step
 
 
@@ -70,12 +71,13 @@ def test_preset_paper_is_what_the_papers_say():
         experts.paper("mine")
 
 
-def test_presets_take_what_the_method_and_the_caller_change():
+def test_a_preset_has_a_recipe_which_the_method_and_the_caller_change():
     method = build("baseline", preset="fast")
-    method.training_presets = {"quick": {"epochs": 9, "lr": 1.0}}
     config = TrainConfig.preset("quick", method, lr=0.5, epochs=None)
-    assert (config.epochs, config.lr) == (9, 0.5)
-    assert TrainConfig.preset("paper", method) == TrainConfig.paper()
+    assert (config.epochs, config.min_steps, config.lr) == (3, 500, 0.5)
+    assert TrainConfig.preset("paper", method) == TrainConfig.named("paper")
+    assert TrainConfig.preset("paper", method_class("dmue")) == TrainConfig.named("dmue")
+    assert TrainConfig.preset("paper", method_class("eac"), "dmue") == TrainConfig.named("dmue")
 
 
 def test_one_process_may_ask_for_both_precisions():

@@ -174,8 +174,39 @@ def test_a_small_training_set_is_gone_through_more_often(faces):
     few = faces.where("train").select(range(40))  # two steps of 16
     history = fit(make(), few, TrainConfig(epochs=1, min_steps=5, batch_size=16))
     assert len(history) == 3
-    assert TrainConfig.quick().epochs_of(10_000) == TrainConfig.quick().epochs
-    assert TrainConfig.preset("quick", make(), epochs=2).epochs_of(1) == 2
+    assert TrainConfig.preset("quick", make()).steps_of(10_000) == 30_000
+    assert TrainConfig.preset("quick", make(), epochs=2).steps_of(1) == 2
+
+
+def test_steps_that_are_asked_for_are_exact_and_resume_to_the_same_bits(faces, tmp_path, monkeypatch):
+    config = TrainConfig(steps=8, batch_size=16, lr=3e-3, average=0.9, checkpoint_seconds=0)  # an epoch has five
+    whole = make()
+    expected = fit(whole, faces.where("train"), config, faces.where("val"))
+    assert [entry["epoch"] for entry in expected] == [0, 1]
+    assert expected[-1]["lr"] == pytest.approx(0, abs=1e-9)
+
+    def dying_save(*arguments):
+        training_save(*arguments)
+        if arguments[3].epoch == 1 and arguments[3].step == 2:
+            raise Killed
+
+    training_save = loop.save_state
+    monkeypatch.setattr(loop, "save_state", dying_save)
+    with pytest.raises(Killed):
+        fit(make(), faces.where("train"), config, faces.where("val"), out=tmp_path)
+    monkeypatch.undo()
+    resumed = make(seed=9)
+    history = fit(resumed, faces.where("train"), config, faces.where("val"), out=tmp_path, resume=True)
+    assert same(whole, resumed)
+    assert without_seconds(history) == without_seconds(expected)
+    again = make(seed=3)  # a finished one gives the average as well
+    fit(again, faces.where("train"), config, faces.where("val"), out=tmp_path, resume=True)
+    assert same(whole, again)
+
+
+def test_a_recipe_for_another_size_is_refused(faces):
+    with pytest.raises(ValueError, match="the recipe is for 48 pixels, the method for 32"):
+        fit(make(), faces.where("train"), TrainConfig(epochs=1, size=48))
 
 
 @pytest.mark.parametrize("name", ["la_net", "scn", "flexmatch"])
