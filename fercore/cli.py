@@ -87,6 +87,7 @@ def evaluate(
     :param split: which part of a dataset.
     :param also: further checkpoints, e.g. of other seeds: the mean of all probabilities is measured.
     """
+    from fercore.runs.collapse import collapse
     from fercore.runs.experiment import open_data
     from fercore.training import evaluate as measure
     from fercore.training.checkpoints import load_together
@@ -98,7 +99,12 @@ def evaluate(
         from fercore.photos import evaluate_photos
 
         return evaluate_photos(method, data)
-    return measure(method, open_data(data, method.classes).where(split))
+    faces = open_data(data, method.classes).where(split)
+    figures = measure(method, faces, probabilities=True)
+    warning = collapse(method, faces, figures.pop("probabilities"))
+    if warning:
+        print(f"warning: the model {warning}", file=sys.stderr)
+    return {**figures, "warning": warning}
 
 
 def predict(

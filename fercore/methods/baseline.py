@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from fercore.batch import Batch, Clock, Needs
@@ -21,17 +22,22 @@ class BaselineConfig(NetworkConfig):
     dropout: share of features dropped before the linear layer (Srivastava et al., 2014).
     smoothing: share of the label spread over all classes (Szegedy et al., 2016, section 7); 0 is plain cross-entropy.
     view: how the faces are augmented, a name in ``fercore.datasets.views.AUGMENTATIONS``.
+    views: how many such views of each face a step sees; the loss is their mean. With 2 this is the control for methods
+        that look at each face twice.
     """
 
     dropout: float = 0.0
     smoothing: float = 0.0
     view: str = "weak"
+    views: int = 1
 
     def __post_init__(self):
         if not (0 <= self.dropout < 1 and 0 <= self.smoothing < 1):
             raise ValueError("dropout and smoothing must lie in [0, 1)")
         if self.view not in AUGMENTATIONS:
             raise ValueError(f"unknown view {self.view!r}; known are {', '.join(AUGMENTATIONS)}")
+        if self.views < 1:
+            raise ValueError(f"views must be at least 1, not {self.views}")
 
 
 class Baseline(Method):
@@ -41,13 +47,18 @@ class Baseline(Method):
 
     def __init__(self, config: BaselineConfig, classes: int):
         super().__init__(config, classes)
-        self.needs = Needs(views=(config.view,))
+        self.needs = Needs(views=(config.view,) * config.views)
         backbone = build_backbone(config.backbone, config.weights, config.size)
         self.net = Classifier(backbone, classes, config.dropout)
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        """``{"cross_entropy": ()}``: mean of -log p(label | face) over the faces whose label is known."""
-        return {"cross_entropy": labelled_cross_entropy(self.net(batch.image), batch.label, self.config.smoothing)}
+        """``{"cross_entropy": ()}``: mean of -log p(label | view) over the views of faces whose label is known."""
+        return {"cross_entropy": labelled_cross_entropy(*self.answers(batch), self.config.smoothing)}
+
+    def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits (V B, C) of all views, in one pass, and their labels (V B,)."""
+        images = torch.cat(batch.views) if self.config.views > 1 else batch.image
+        return self.net(images), batch.label.repeat(self.config.views)
 
     def explain(self, batch: Batch) -> dict[str, Tensor]:
         """The class activation maps.

@@ -40,5 +40,5 @@ class CB(Baseline):
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """``{"cross_entropy": ()}``, see ``class_balanced_cross_entropy``."""
-        loss = class_balanced_cross_entropy(self.net(batch.image), batch.label, self.balance, self.config.smoothing)
+        loss = class_balanced_cross_entropy(*self.answers(batch), self.balance, self.config.smoothing)
         return {"cross_entropy": loss}

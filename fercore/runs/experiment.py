@@ -14,6 +14,7 @@ import torch
 import fercore
 from fercore.training.checkpoints import MODEL, STATE
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
+from fercore.runs.collapse import collapse
 from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.files import write_json
 from fercore.runs.insight import insight
@@ -138,12 +139,16 @@ def run_experiment(
     history = fit(method, train, config, val, out, resume)
     in_this_process = time.monotonic() - before
     trained = sum(entry["seconds"] for entry in history)
-    figures = evaluate(method, measured)
+    figures = evaluate(method, measured, probabilities=True)
+    warning = collapse(method, measured, figures.pop("probabilities"))
+    if warning:
+        print(f"warning: {experiment.method} {warning}", file=sys.stderr)
     # What an interrupted run had already cost counts too.
     figures["seconds"] = round(time.monotonic() - start + max(0.0, trained - in_this_process), 2)
     result = {
         **experiment.key,
         **figures,
+        "warning": warning,
         "insight": insight(method, train),
         "train_seconds": round(trained, 2),
         "params": sum(parameter.numel() for parameter in method.parameters()),
