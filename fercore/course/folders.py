@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 import fercore
+from fercore.datasets.identity import BLENDFER
+from fercore.viz.rows import rows_of
 
 REPOSITORY = "fercore/fercore"
 """Where the course lives on GitHub. The one place to change it: badges, Colab cells and the README are made from it."""
@@ -25,15 +27,18 @@ def find_root(start: Path | None = None) -> Path:
     raise FileNotFoundError(f"{start} is not inside a clone of fercore (no notebooks/src above it); cd into the clone")
 
 
-def read_table(name: str) -> pd.DataFrame:
-    """A table of ``notebooks/results``: of the clone, or of the one that fercore was installed from, or from GitHub."""
+def read_table(name: str, data: str = BLENDFER, recipe: str = "") -> pd.DataFrame:
+    """A table of ``notebooks/results``: of the clone, or of the one that fercore was installed from, or from GitHub.
+
+    Of results the rows on one dataset with one recipe, see ``rows_of``.
+    """
     clones = [Path(fercore.__file__).parents[1]]
     with suppress(FileNotFoundError):
         clones.insert(0, find_root())
     files = [clone / "notebooks" / "results" / name for clone in clones]
     online = f"https://raw.githubusercontent.com/{REPOSITORY}/main/notebooks/results/{name}"
     table = pd.read_csv(next((file for file in files if file.is_file()), online))
-    return table.fillna({"variant": ""}) if "variant" in table else table
+    return rows_of(table, data, recipe).fillna({"variant": ""}) if "variant" in table else table
 
 
 def runs_folder(*parts: str) -> Path:

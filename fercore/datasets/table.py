@@ -65,13 +65,18 @@ class Columns:
         return replace(self, images=images, rest=self.rest.iloc[rows].reset_index(drop=True), **changes)
 
 
-def read_columns(folder: Path) -> Columns:
-    """Read ``folder/faces.parquet`` and check all but the images. Raises as ``FaceDataset.open`` says."""
-    file = folder / FILE
+def faces_file(folder: Path) -> Path:
+    """``folder/faces.parquet``. Raises FileNotFoundError if there is none."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder.")
-    if not file.is_file():
+    if not (folder / FILE).is_file():
         raise FileNotFoundError(f"{folder} holds no {FILE}; data_prep writes one for each real dataset.")
+    return folder / FILE
+
+
+def read_columns(folder: Path) -> Columns:
+    """Read ``folder/faces.parquet`` and check all but the images. Raises as ``FaceDataset.open`` says."""
+    file = faces_file(folder)
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:

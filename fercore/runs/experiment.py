@@ -15,6 +15,7 @@ import fercore
 from fercore.training.checkpoints import MODEL, STATE
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.runs.collapse import collapse
+from fercore.datasets.identity import data_name
 from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.files import write_json
 from fercore.runs.insight import insight
@@ -57,10 +58,7 @@ class Experiment:
             raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
         parse_condition(self.condition)
         if not self.variant:
-            changes = {"recipe": self.recipe_name} if self.recipe_name else {}
-            changes |= {**self.settings, **self.training}
-            if self.data is not None:
-                changes["data"] = self.data.name
+            changes = {**self.settings, **self.training}
             if self.classes != 7:
                 changes["classes"] = self.classes
             object.__setattr__(self, "variant", ",".join(f"{key}={value}" for key, value in changes.items()))
@@ -79,13 +77,14 @@ class Experiment:
     @property
     def key(self) -> dict[str, Any]:
         """By which results tell runs apart."""
-        return {name: getattr(self, name) for name in ("method", "variant", "condition", "preset", "seed")}
+        own = {"data": data_name(self.data), "recipe": self.recipe_name}
+        return {name: getattr(self, name) for name in KEY} | own
 
     @property
     def folder(self) -> Path:
         """Where its files go unless said otherwise: runs/METHOD-CONDITION-PRESET-SEED, without awkward characters."""
-        parts = [self.method, self.condition, self.preset, str(self.seed)] + ([self.variant] if self.variant else [])
-        name = "-".join(parts)
+        told = (self.variant, self.recipe_name, "" if self.data is None else data_name(self.data))
+        name = "-".join([self.method, self.condition, self.preset, str(self.seed), *(part for part in told if part)])
         return Path("runs") / "".join(c if c.isalnum() or c in "-+.=," else "_" for c in name)
 
 
@@ -123,8 +122,8 @@ def run_experiment(
         "commit": code,
         **experiment.key,
         "classes": experiment.classes,
-        "data": "BlendFER" if experiment.data is None else str(experiment.data),
         "recipe": recipe_name(experiment.recipe or own_recipe(experiment.preset, method)),
+        "folder": None if experiment.data is None else str(experiment.data),
         "settings": asdict(method.config),
         "training": asdict(config),
     }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fercore.datasets.identity import BLENDFER
 from fercore.emotions import NAMES
 from fercore.files import write_atomically
 
-KEY = ("method", "variant", "condition", "preset", "seed")
-"""What makes two runs the same run."""
+KEY = ("method", "variant", "condition", "preset", "seed", "data", "recipe")
+"""What makes two runs the same run. data: see ``data_name``; recipe: "" is the preset's own."""
 COLUMNS = (
     *KEY,
     "overall",
@@ -29,7 +30,12 @@ COLUMNS = (
     "torch",
     "device",
     "date",
+    "warning",
 )
+ADDED = {"data": BLENDFER, "recipe": "", "warning": ""}
+"""Columns that older files lack, with what their rows then have. warning: what is wrong with the figures, if anything."""
+TEXT = {"variant": "", **ADDED}
+"""Columns of text, with what an empty cell means."""
 INSIGHT_COLUMNS = (*KEY, "name", "value", "commit")
 """Of the file beside it, which tells what the methods made of their noisy training labels (``fercore.runs.insight``)."""
 LOCK_PATIENCE = 20.0
@@ -44,17 +50,23 @@ def read_results(file: str | Path) -> pd.DataFrame:
     if not file.exists():
         return pd.DataFrame(columns=list(COLUMNS))
     try:
-        table = pd.read_csv(file, dtype={"variant": str, "commit": str, "torch": str, "date": str})
+        table = pd.read_csv(file, dtype={**dict.fromkeys(TEXT, str), "commit": str, "torch": str, "date": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not a readable table of results ({error})") from error
-    missing = [name for name in COLUMNS if name not in table.columns]
+    missing = [name for name in COLUMNS if name not in table.columns and name not in ADDED]
     if missing:
         raise ValueError(f"{file} has no column {', '.join(missing)}; choose another --results file")
-    return table.fillna({"variant": ""})
+    return with_defaults(table, TEXT)
+
+
+def with_defaults(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """The table with those of ``columns`` (names in TEXT) that it lacks, and with their empty cells filled."""
+    meant = {name: TEXT[name] for name in columns}
+    return table.assign(**{name: value for name, value in meant.items() if name not in table}).fillna(meant)
 
 
 def has_row(table: pd.DataFrame, key: dict[str, Any]) -> bool:
-    """Whether a run with this method, variant, condition, preset and seed is in the table already."""
+    """Whether a run with the same KEY is in the table already."""
     same = pd.Series(True, index=table.index)
     for name in KEY:
         same &= table[name] == key[name]
@@ -71,7 +83,7 @@ def append_row(file: str | Path, row: dict[str, Any]) -> None:
         raise ValueError(f"results have no column {', '.join(sorted(unknown))}")
     file = Path(file)
     with _lock(file):
-        _append(file, pd.DataFrame([row], columns=list(COLUMNS)), read_results(file))
+        _append(file, pd.DataFrame([TEXT | row], columns=list(COLUMNS)), read_results(file))
 
 
 def insights_file(results: str | Path) -> Path:
@@ -84,11 +96,11 @@ def append_insights(results: str | Path, key: dict[str, Any], insights: dict[str
     """Add what ``fercore.runs.insight`` found out about the run ``key`` to the file beside ``results``, a row each."""
     if not insights:
         return
-    rows = [{**key, "name": name, "value": value, "commit": commit} for name, value in insights.items()]
+    rows = [{**ADDED, **key, "name": name, "value": value, "commit": commit} for name, value in insights.items()]
     file = insights_file(results)
     with _lock(file):
-        old = pd.read_csv(file, dtype={"variant": str, "commit": str}) if file.exists() else pd.DataFrame()
-        _append(file, pd.DataFrame(rows, columns=list(INSIGHT_COLUMNS)), old)
+        old = pd.read_csv(file, dtype=dict.fromkeys((*TEXT, "commit"), str)) if file.exists() else pd.DataFrame()
+        _append(file, pd.DataFrame(rows, columns=list(INSIGHT_COLUMNS)), with_defaults(old, ("variant", "data", "recipe")))
 
 
 def _append(file: Path, new: pd.DataFrame, old: pd.DataFrame) -> None:

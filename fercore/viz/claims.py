@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from fercore.datasets.identity import BLENDFER
+from fercore.viz.rows import rows_of
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -16,7 +19,8 @@ class Claim:
 
     text: what is compared. source: the table or figure of the paper. paper: its difference, in points; None where the
     paper draws it without a number.
-    score: which accuracy, "mean" or "overall". Variants as in notebooks/results/runs.csv.
+    score: which accuracy, "mean" or "overall". data, recipe: which rows count, see ``rows_of``. Variants as in
+    notebooks/results/runs.csv.
     """
 
     text: str
@@ -28,6 +32,8 @@ class Claim:
     rival: str = "baseline"
     rival_variant: str = ""
     score: str = "mean"
+    data: str = BLENDFER
+    recipe: str = ""
 
 
 def difference(claim: Claim, runs: pd.DataFrame, preset: str = "quick") -> tuple[float, float, int]:
@@ -36,6 +42,7 @@ def difference(claim: Claim, runs: pd.DataFrame, preset: str = "quick") -> tuple
     Pairing by seed cancels what a seed does to both: the same noisy labels, the same faces left out. NaN where there
     are too few seeds. runs: rows of notebooks/results/runs.csv; of repeated runs the last counts.
     """
+    runs = rows_of(runs, claim.data, claim.recipe)
     rows = runs[(runs["condition"] == claim.condition) & (runs["preset"] == preset)]
     rows = rows.assign(variant=rows["variant"].fillna("")).drop_duplicates(["method", "variant", "seed"], keep="last")
 

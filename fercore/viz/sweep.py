@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fercore.viz.rows import rows_of
 from fercore.viz.style import ACCENT, CONTRAST, FAINT, MUTED, new_figure, styled
 
 
 def swept(runs: pd.DataFrame, setting: str, default: float) -> pd.DataFrame:
     """Rows whose variant changes ``setting`` alone, and those of the method as it is; columns value, overall, mean.
 
-    runs: rows in the form of notebooks/results/runs.csv, of one method. Seeds are averaged.
+    runs: rows in the form of notebooks/results/runs.csv, of one method; those on BlendFER count. Seeds are averaged.
     """
+    runs = rows_of(runs)
     variant = runs["variant"].fillna("").astype(str)
     found = variant.str.fullmatch(rf"{re.escape(setting)}=([-+.\de]+)")
     values = variant.str.extract(rf"^{re.escape(setting)}=([-+.\de]+)$")[0].astype(float)

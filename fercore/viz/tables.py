@@ -10,17 +10,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
+from fercore.datasets.identity import BLENDFER
+from fercore.viz.rows import rows_of
 from fercore.viz.style import ACCENT, CONTRAST, FAINT, new_figure, styled
 
 KEYS = ["method", "variant", "condition"]
 
 
-def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+def summarise(runs: pd.DataFrame, data: str = BLENDFER, recipe: str = "") -> pd.DataFrame:
     """Mean over seeds and half the 95 % interval (Student's t; NaN for a single seed) of both accuracies.
 
-    runs: rows of notebooks/results/runs.csv. If a seed was run more than once, its last row counts.
+    runs: rows of notebooks/results/runs.csv, of which those of one dataset and recipe count (``rows_of``); if a seed
+    was run more than once, its last row.
     Returns one row per method, variant and condition: seeds, overall, overall_pm, mean, mean_pm.
     """
+    runs = rows_of(runs, data, recipe)
     runs = runs.assign(variant=runs["variant"].fillna("")).drop_duplicates([*KEYS, "preset", "seed"], keep="last")
     rows = []
     for key, group in runs.groupby(KEYS, sort=False):
@@ -59,8 +63,9 @@ def by_heart_markdown(insights: pd.DataFrame, methods: Sequence[str]) -> str:
     """How often a model answers a training face with a flipped label with that label, and how often rightly.
 
     insights: rows of notebooks/results/runs_insights.csv (see ``fercore.runs.insight``), of which the methods' defaults
-    count. One row a condition and method, means over seeds; those that were not asked are left out.
+    on BlendFER count. One row a condition and method, means over seeds; those that were not asked are left out.
     """
+    insights = rows_of(insights)
     asked = insights["name"].isin(("flipped/label", "flipped/truth")) & insights["method"].isin(methods)
     rows = insights[asked & (insights["variant"].fillna("") == "") & (insights["preset"] == "quick")]
     rows = rows.drop_duplicates([*KEYS, "seed", "name"], keep="last")

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fercore.datasets.identity import data_name
 from fercore.emotions import class_names
 from fercore.runs.results import read_results
 from tests.faces import write_dataset
@@ -141,7 +142,8 @@ def test_run_measures_on_validation_with_other_settings(data, monkeypatch, capsy
     assert "give another --results file" in refuse(capsys, "run", *arguments)
     call(capsys, "run", *arguments, "--results", "sweep.csv")
     row = read_results("sweep.csv").iloc[0]
-    assert row["variant"] == "size=32,alpha=0.3,rule=inverse,both_views=False,data=faces"
+    assert row["variant"] == "size=32,alpha=0.3,rule=inverse,both_views=False"
+    assert row["data"] == data_name(data)
     (folder,) = (tmp_path / "runs").iterdir()
     config = json.loads((folder / "config.json").read_text())["settings"]
     assert (config["alpha"], config["rule"], config["both_views"]) == (0.3, "inverse", False)
@@ -156,7 +158,7 @@ def test_train_adds_a_row_on_request(data, monkeypatch, capsys, tmp_path):
     table = read_results("r.csv")
     assert table["variant"][0] == "plain"
     assert table["overall"][0] == pytest.approx(result["overall"], rel=1e-5)
-    assert Path(result["out"]) == Path("runs/baseline-clean-fast-0-plain")
+    assert result["out"].startswith("runs/baseline-clean-fast-0-plain-faces_")
     assert (tmp_path / result["out"] / "model.safetensors").exists()
 
 

@@ -1,10 +1,15 @@
 import multiprocessing
 
+import pandas as pd
 import pytest
 
+from fercore.datasets.identity import data_name
+from fercore.runs.experiment import Experiment
 from fercore.runs.results import COLUMNS, append_row, has_row, read_results
+from tests.faces import write_dataset
 
 KEY = {"method": "baseline", "variant": "", "condition": "noise:0.3", "preset": "quick", "seed": 0}
+KEY |= {"data": "blendfer", "recipe": ""}
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
@@ -27,8 +32,8 @@ def test_rows_come_back_as_they_were_written(tmp_path):
 
 def test_the_columns_are_the_contract():
     text = (
-        "method, variant, condition, preset, seed, overall, mean, recall_<emotion>..., ece, js_truth, seconds, params, "
-        "commit, torch, device, date"
+        "method, variant, condition, preset, seed, data, recipe, overall, mean, recall_<emotion>..., ece, js_truth, "
+        "seconds, params, commit, torch, device, date, warning"
     )
     named = [c for c in COLUMNS if not c.startswith("recall_")]
     assert named == [c for c in text.split(", ") if not c.startswith("recall_")]
@@ -55,3 +60,26 @@ def test_processes_that_append_at_once_lose_no_row(tmp_path):
         worker.join()
     assert sorted(read_results(file)["seed"]) == list(range(8))
     assert [p.name for p in tmp_path.iterdir()] == ["runs.csv"]
+
+
+def test_a_file_from_before_there_were_datasets_is_blendfers(tmp_path):
+    file = tmp_path / "runs.csv"
+    append_row(file, {**KEY, "overall": 0.5})
+    table = pd.read_csv(file).drop(columns=["data", "recipe", "warning"])
+    table.to_csv(file, index=False)
+    assert has_row(read_results(file), KEY)
+    append_row(file, KEY | {"data": "ferplus@0a1b2c3d", "recipe": "long", "warning": "one class for all"})
+    table = read_results(file)
+    assert table["data"].tolist() == ["blendfer", "ferplus@0a1b2c3d"]
+    assert table["recipe"].tolist() == ["", "long"]
+    assert table["warning"].tolist() == ["", "one class for all"]
+
+
+def test_two_folders_called_alike_are_two_datasets(tmp_path):
+    one, two = (write_dataset(tmp_path / name / "mine", n=8, size=8, seed=seed) for seed, name in enumerate("ab"))
+    names = [Experiment("baseline", data=folder).key["data"] for folder in (one, two, one / ".." / "mine")]
+    assert names[0] == names[2] != names[1]
+    assert all(name.startswith("mine@") for name in names)
+    (one / "summary.json").write_text('{"dataset": "rafdb"}')
+    assert data_name(one).partition("@")[::2] == ("rafdb", names[0].partition("@")[2])
+    assert Experiment("baseline").key == {**KEY, "condition": "clean"}

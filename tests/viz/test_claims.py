@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -23,10 +24,12 @@ def test_the_difference_is_paired_by_seed():
 
 def test_other_rows_do_not_count_and_the_last_of_repeated_ones_does():
     table = runs({0: 0.6, 1: 0.7}, {0: 0.5, 1: 0.6})
-    foreign = [table.assign(condition="noise:0.3", mean=0.0), table.assign(preset="fast", mean=0.0)]
+    foreign = [{"condition": "noise:0.3"}, {"preset": "fast"}, {"data": "ferplus@0a1b2c3d"}, {"recipe": "long"}]
+    foreign = [table.assign(mean=0.0, **elsewhere) for elsewhere in foreign]
     other = [table[:1].assign(variant="alpha=0", mean=0.0), table[:1].assign(mean=0.1)]
     again = pd.concat([*foreign, *other, table], ignore_index=True)
     assert difference(CLAIM, again)[0] == pytest.approx(10)
+    assert difference(replace(CLAIM, data="ferplus"), again)[::2] == (0, 2)
 
 
 def test_verdicts():
