@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from fercore.datasets import FaceDataset, Loader
 from fercore.batch import Batch
+from fercore.datasets import FaceDataset, Loader
 from fercore.methods import Clock, Method, build, method_class
-from fercore.training.step import Step
 from fercore.training.config import TrainConfig
+from fercore.training.step import Step
 
 WARM_UP = 3
 
@@ -119,9 +119,7 @@ def bench(
     }
 
 
-def _runner(
-    name: str, data: FaceDataset, preset: str, recipe: str, training: dict, settings: dict
-) -> _Runner:
+def _runner(name: str, data: FaceDataset, preset: str, recipe: str, training: dict, settings: dict) -> _Runner:
     config = TrainConfig.preset(preset, method_class(name), recipe, **training)
     method = build(name, len(data.classes), preset, **config.sized(settings))
     method.before_training(data)

@@ -1,4 +1,4 @@
-"""Whether a training has collapsed: a figure may look like any other while the model answers with a few classes only."""
+"""Whether a training has collapsed: figures may look like any others while the model answers with few classes."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 import fercore
-from fercore.runs.environment import commit, device_name
 from fercore.models.weights import FACE_WEIGHTS
+from fercore.runs.environment import commit, device_name
 from fercore.training.config import TrainConfig, make_accelerator
 
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pandas", "pyarrow", "scikit-image", "torchmetrics", "numba")

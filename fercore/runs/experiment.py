@@ -12,16 +12,16 @@ from typing import Any
 import torch
 
 import fercore
-from fercore.training.checkpoints import MODEL, STATE
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
-from fercore.runs.collapse import collapse
 from fercore.datasets.identity import data_name
-from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.files import write_json
-from fercore.runs.insight import insight
 from fercore.methods import PRESETS, build, method_class
+from fercore.runs.collapse import collapse
+from fercore.runs.environment import commit, device_name, is_first_process
+from fercore.runs.insight import insight
 from fercore.runs.results import COLUMNS, KEY, append_insights, append_row
 from fercore.training import TrainConfig, evaluate, fit
+from fercore.training.checkpoints import MODEL, STATE
 from fercore.training.config import own_recipe
 from fercore.training.recipe import recipe_name
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
-from fercore.datasets import FaceDataset
 from fercore.batch import UNLABELLED
+from fercore.datasets import FaceDataset
 from fercore.losses.labelled import membership
 from fercore.methods.base import Method, in_use
 from fercore.metrics import js_divergence, kl_divergence

@@ -13,8 +13,8 @@ import pandas as pd
 
 from fercore.runs.environment import commit
 from fercore.runs.experiment import RESULT, Experiment, open_data, record, run_experiment
-from fercore.training.progress import duration
 from fercore.runs.results import has_row, read_results
+from fercore.training.progress import duration
 
 
 def plan(base: Experiment, methods: list[str], conditions: list[str], seeds: list[int]) -> list[Experiment]:

@@ -33,11 +33,11 @@ COLUMNS = (
     "warning",
 )
 ADDED = {"data": BLENDFER, "recipe": "", "warning": ""}
-"""Columns that older files lack, with what their rows then have. warning: what is wrong with the figures, if anything."""
+"""Columns that older files lack, with what their rows then have. warning: what is wrong with the figures."""
 TEXT = {"variant": "", **ADDED}
 """Columns of text, with what an empty cell means."""
 INSIGHT_COLUMNS = (*KEY, "name", "value", "commit")
-"""Of the file beside it, which tells what the methods made of their noisy training labels (``fercore.runs.insight``)."""
+"""Of the file beside it: what the methods made of their noisy training labels (``fercore.runs.insight``)."""
 LOCK_PATIENCE = 20.0
 
 
@@ -100,7 +100,8 @@ def append_insights(results: str | Path, key: dict[str, Any], insights: dict[str
     file = insights_file(results)
     with _lock(file):
         old = pd.read_csv(file, dtype=dict.fromkeys((*TEXT, "commit"), str)) if file.exists() else pd.DataFrame()
-        _append(file, pd.DataFrame(rows, columns=list(INSIGHT_COLUMNS)), with_defaults(old, ("variant", "data", "recipe")))
+        old = with_defaults(old, set(TEXT) & set(INSIGHT_COLUMNS))
+        _append(file, pd.DataFrame(rows, columns=list(INSIGHT_COLUMNS)), old)
 
 
 def _append(file: Path, new: pd.DataFrame, old: pd.DataFrame) -> None:
