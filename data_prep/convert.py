@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 from data_prep.align import CENTRE
 from data_prep.duplicates import duplicate_groups
 from data_prep.faces import CHUNK, FACTS, chunk_file, convert_chunk
+from data_prep.labels import add_labels
 from data_prep.noise import write_noise_lists
 from data_prep.options import Options
 from data_prep.report import write_report
@@ -57,6 +58,7 @@ def convert(source: Source, out: str | Path, options: Options) -> dict[str, Any]
     """
     out = Path(out)
     check_folders(source.folder, out)
+    source = add_labels(source, options.labels)
     if not len(source):
         raise ValueError(f"{source.folder}: no face with a usable label is left.")
     if not (source.rows["split"] == "val").any():
@@ -153,7 +155,7 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
         "no_face": len(without_face),
         "duplicates": {"groups": len(groups), "across_splits": across},
         **_pixels(facts),
-        "options": asdict(options),
+        "options": asdict(options) | {"labels": list(options.labels)},
     }
     write_report(result, summary, rows, repeated, problems, source.notes)
     return summary

@@ -19,6 +19,9 @@ class Options:
     """How much wider than BlendFER's crop, as a share of it; without alignment, than the box."""
     val: float = 0.1
     """Share of each class of the training faces that becomes the val split, if the owner defines none."""
+    labels: tuple[str, ...] = ()
+    """What others called the faces: CSV files with name,label (emotions' names). FILE or NAME_labels.csv fills the
+    column label_FILE or label_NAME, which ``--condition annotators:NAME`` trains on; NAME=FILE says the name."""
     accept: bool = False
     """Go on where counts differ from the published ones or images are missing; the report tells."""
 

@@ -46,8 +46,8 @@ def train(
     """Train a method and test it. Prints overall, mean, recall (by emotion), ece, seconds, n.
 
     :param method: its name, e.g. baseline.
-    :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, annotators:A+B,
-        joined by '+'.
+    :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, annotators:A+B or
+        annotators:NAME (the dataset's column label_NAME), joined by '+'.
     :param preset: fast (seconds), quick (a minute on a laptop), paper (a GPU).
     :param recipe: how any method is trained: fast, quick, full, paper, a paper's own (rac_rsl, dmue, ada_df, la_net,
         leaf) or MINE.toml; the preset's if left out.
@@ -215,6 +215,7 @@ def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8
 
     :param folder: a folder in fercore's format; BlendFER if left out.
     """
+    from fercore.datasets.corruptions import agreement, other_labels
     from fercore.runs.experiment import open_data
 
     faces = open_data(folder, classes)
@@ -222,11 +223,13 @@ def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8
     for name in dict.fromkeys(faces.split):
         part = faces.where(name)
         splits[name] = {"n": len(part), "by_emotion": dict(zip(part.classes, part.counts.tolist(), strict=True))}
+    others = {name: agreement(faces, label) for name, label in other_labels(faces).items()}
     known = ("landmarks", "distribution", "votes", "subject")
     return {
         "size": list(faces.size),
         "splits": splits,
         "known": [name for name in known if getattr(faces, name) is not None],
+        "annotators": others,
         "subjects": None if faces.subject is None else len(set(faces.subject)),
     }
 

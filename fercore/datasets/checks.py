@@ -19,6 +19,22 @@ def check_labels(values: np.ndarray, names: tuple[str, ...], where: str) -> np.n
     return values.astype(np.int64)
 
 
+def check_other_labels(values: np.ndarray, names: tuple[str, ...], where: str) -> np.ndarray:
+    """As ``check_labels``, but -1 is allowed: a face that these annotators did not label."""
+    values = np.asarray(values)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
+        raise ValueError(f"{where}: write one whole number a row, -1 for a face without such a label.")
+    known = values != -1
+    rows = np.flatnonzero(known)
+    bad = rows[~np.isin(values[known], np.arange(len(names)))]
+    if len(bad):
+        raise ValueError(
+            f"{where}, row {bad[0]}: label {values[bad[0]]} is neither -1 nor in 0..{len(names) - 1} "
+            f"({', '.join(names)})."
+        )
+    return values.astype(np.int64)
+
+
 def check_splits(values: np.ndarray, known: tuple[str, ...], where: str) -> np.ndarray:
     """(N,) strings out of ``known``."""
     bad = np.flatnonzero(~np.isin(values.astype(str), known))

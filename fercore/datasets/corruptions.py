@@ -1,8 +1,8 @@
 """Conditions: what is done to a training set on purpose, written as text.
 
-``clean`` | ``noise:0.3`` | ``noise:0.3:asymmetric`` | ``imbalance:100`` | ``labels:100`` | ``annotators:A+B``, and
-combinations joined by ``+``, applied in the order written. A condition and a seed fix the result; the global random
-state is neither read nor moved.
+``clean`` | ``noise:0.3`` | ``noise:0.3:asymmetric`` | ``imbalance:100`` | ``labels:100`` | ``annotators:A+B`` |
+``annotators:NAME``, and combinations joined by ``+``, applied in the order written. A condition and a seed fix the
+result; the global random state is neither read nor moved.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from fercore.batch import UNLABELLED
+from fercore.datasets.checks import check_other_labels
 from fercore.datasets.face_dataset import FaceDataset
 from fercore.emotions import NAMES
 
@@ -24,8 +25,11 @@ CONFUSION = Path(__file__).parent / "blendfer" / "confusion.csv"
 """How people confuse emotions, 8 x 8: the row is what is shown, the column what is said (estimated from FER+ votes)."""
 
 POPULATIONS = ("A", "B")
+OTHER = "label_"
+"""Before NAME in the column that holds the labels of further annotators, ``annotators:NAME``."""
 HELP = (
-    "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR, labels:NUMBER or annotators:A+B, joined by '+'"
+    "write clean, noise:RATE, noise:RATE:asymmetric, imbalance:FACTOR, labels:NUMBER, annotators:A+B or "
+    "annotators:NAME, joined by '+'"
 )
 
 COMMON_FIRST = (3, 6, 4, 0, 2, 5, 1, 7)
@@ -80,7 +84,18 @@ class Annotators:
     populations: tuple[str, ...]
 
 
-Step = Noise | Imbalance | Labels | Annotators
+@dataclass(frozen=True)
+class OtherLabels:
+    """Each face takes its label from the column ``label_NAME`` of the dataset: what somebody else said of it.
+
+    The natural label noise of real faces: FER2013's own labels beside the ten people's of FER+. Faces for which the
+    column is -1, or a class that the dataset was opened without, are left out; hidden labels stay hidden.
+    """
+
+    name: str
+
+
+Step = Noise | Imbalance | Labels | Annotators | OtherLabels
 
 
 def parse_condition(text: str) -> tuple[Step, ...]:
@@ -111,9 +126,14 @@ def _parse_step(word: str, text: str) -> Step:
             raise ValueError(f"condition {text!r}: the number of labels must be a whole number, not {value:g}.")
         return Labels(int(value))
     if kind == "annotators" and len(options) == 1:
+        if re.fullmatch(r"[a-z][a-z0-9_]*", options[0].strip()):
+            return OtherLabels(options[0].strip())
         populations = tuple(name.strip() for name in options[0].split("+"))
         if len(set(populations) & set(POPULATIONS)) < len(populations):
-            raise ValueError(f"condition {text!r}: the annotators are A, B or A+B, not {options[0]}.")
+            raise ValueError(
+                f"condition {text!r}: the annotators are A, B or A+B, not {options[0]} "
+                f"(or, in small letters, NAME of a column {OTHER}NAME)."
+            )
         return Annotators(populations)
     raise ValueError(f"condition {text!r}: {word!r} is unknown; {HELP}.")
 
@@ -138,7 +158,7 @@ def apply_condition(
     :param matrix: (C, C) or (8, 8) confusion for asymmetric noise, rows: true class; by default that of ``CONFUSION``.
     :param order: class numbers from most to fewest faces, for imbalance; by default RAF-DB's (``COMMON_FIRST``).
     :raises ValueError: an unparsable condition, faces of other splits, a matrix or order that does not fit, too few
-        faces, or annotators where the true distributions are unknown.
+        faces, annotators where the true distributions are unknown, or labels that the dataset does not have.
     """
     steps = parse_condition(condition)
     if (train.split != "train").any():
@@ -152,6 +172,8 @@ def apply_condition(
             data = _imbalance(data, step, random, order)
         elif isinstance(step, Annotators):
             data = _annotate(data, step, random)
+        elif isinstance(step, OtherLabels):
+            data = _take_labels(data, step)
         else:
             data = _hide(data, step, random)
     return data
@@ -233,6 +255,62 @@ def _annotate(data: FaceDataset, step: Annotators, random: np.random.Generator) 
         label[theirs] = _draw(says, random)
     table = data.table.assign(annotators=np.array(step.populations)[turn])
     return replace(data.relabelled(torch.from_numpy(label)), table=table)
+
+
+def other_labels(data: FaceDataset) -> dict[str, np.ndarray]:
+    """The columns of ``annotators:NAME`` by NAME: (N,) canonical numbers, -1 where nobody labelled the face.
+
+    :raises ValueError: a column holds something else.
+    """
+    where = "the dataset" if data.source is None else str(data.source)
+    names = [name for name in data.table.columns if str(name).startswith(OTHER)]
+    return {
+        name.removeprefix(OTHER): check_other_labels(data.table[name].to_numpy(), NAMES, f"{where}: {name}")
+        for name in names
+    }
+
+
+def _take_labels(data: FaceDataset, step: OtherLabels) -> FaceDataset:
+    known = other_labels(data)
+    if step.name not in known:
+        has = ", ".join(f"annotators:{name}" for name in known) or "none"
+        raise ValueError(
+            f"annotators:{step.name} needs a column {OTHER}{step.name}, which this dataset does not have (it has "
+            f"{has}); python -m data_prep ... --labels FILE adds one."
+        )
+    label, theirs = data.label.numpy(), known[step.name]
+    told = (theirs >= 0) & (theirs < len(data.classes))
+    had = data.counts
+    data = data.relabelled(torch.from_numpy(np.where(label == UNLABELLED, label, theirs))).select(told)
+    lost = [data.classes[number] for number in np.flatnonzero((had > 0) & (data.counts == 0))]
+    if lost:
+        more = ", so open it with 7 classes (--classes 7)" if lost == ["contempt"] else ""
+        raise ValueError(f"annotators:{step.name} leaves no face labelled {', '.join(lost)} in this dataset{more}.")
+    return data
+
+
+def agreement(data: FaceDataset, theirs: np.ndarray) -> dict[str, object]:
+    """How often further labels (N,), -1 where there is none, are the dataset's own: n, overall and by emotion."""
+    told = (theirs >= 0) & (theirs < len(data.classes)) & (data.label.numpy() != UNLABELLED)
+    label = data.label.numpy()[told]
+    same = theirs[told] == label
+    by_emotion = {
+        name: round(float(same[label == number].mean()), 4)
+        for number, name in enumerate(data.classes)
+        if (label == number).any()
+    }
+    return {"n": int(told.sum()), "overall": round(float(same.mean()), 4) if len(same) else None, "agree": by_emotion}
+
+
+def describe_change(before: FaceDataset, after: FaceDataset) -> str:
+    """One sentence on what a condition did to the training faces: how many are left, hidden, and labelled otherwise."""
+    labelled = after.label != UNLABELLED
+    words = [f"{len(after):,} of {len(before):,} training faces"]
+    if not bool(labelled.all()):
+        words.append(f"{int(labelled.sum()):,} of them labelled")
+    if after.clean_label is not None and bool((changed := (after.label != after.clean_label) & labelled).any()):
+        words.append(f"{float(changed[labelled].float().mean()):.1%} of the labels are not the dataset's own")
+    return ", ".join(words)
 
 
 def _draw(probabilities: np.ndarray, random: np.random.Generator) -> np.ndarray:

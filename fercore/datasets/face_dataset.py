@@ -195,6 +195,17 @@ class FaceDataset:
         return self.store.index_select(0, self.rows)
 
     @property
+    def truth(self) -> Tensor | None:
+        """(N, C) float32, what is known of p(emotion | face): ``distribution``, else the shares of ``votes``; or None.
+
+        Ten people's shares are an estimate: the divergence of two such estimates is not zero.
+        """
+        if self.distribution is not None or self.votes is None:
+            return self.distribution
+        shares = normalise_distribution(self.votes[:, : len(self.classes)].numpy().astype(float))
+        return torch.from_numpy(shares).float()
+
+    @property
     def hidden(self) -> np.ndarray | None:
         """(N,) bool, the faces whose label a condition hid; None if there is none."""
         hidden = (self.label == UNLABELLED).numpy()

@@ -13,6 +13,7 @@ import torch
 
 import fercore
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
+from fercore.datasets.corruptions import describe_change
 from fercore.datasets.identity import data_name
 from fercore.files import write_json
 from fercore.methods import PRESETS, build, method_class
@@ -110,7 +111,8 @@ def run_experiment(
     start = time.monotonic()
     code = commit()  # before anybody edits it
     faces = open_data(experiment.data, experiment.classes) if faces is None else faces
-    train = apply_condition(faces.where("train"), experiment.condition, experiment.seed)
+    clean = faces.where("train")
+    train = apply_condition(clean, experiment.condition, experiment.seed)
     val = faces.where("val") if (faces.split == "val").any() else None
     measured = faces.where(on)
     config = experiment.config
@@ -131,7 +133,7 @@ def run_experiment(
         for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
             (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
         write_json(out / CONFIG, described)
-    print(f"{experiment.method}: {len(train)} faces, files in {out}", file=sys.stderr)
+    print(f"{experiment.method}: {describe_change(clean, train)}, files in {out}", file=sys.stderr)
     print(f"{experiment.method}: {method.config}", file=sys.stderr)
     print(f"recipe {described['recipe']}: {config}", file=sys.stderr)
     before = time.monotonic()

@@ -17,8 +17,8 @@ LEAST_DOUBT = 0.05
 
 
 def has_flipped_labels(data: FaceDataset) -> bool:
-    """Whether the true distributions are known, and a condition has replaced labels."""
-    if data.distribution is None or data.clean_label is None:
+    """Whether a condition has replaced labels: some face has another label than the dataset's own."""
+    if data.clean_label is None:
         return False
     return bool(((data.label != data.clean_label) & (data.label != UNLABELLED)).any())
 
@@ -26,7 +26,9 @@ def has_flipped_labels(data: FaceDataset) -> bool:
 def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int = 0) -> dict[str, float]:
     """How close a method came to the truth about its N labelled training faces, as ``Method.explain`` shows it.
 
-    js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions.
+    noise/rate: the share of labels that are not the dataset's own.
+    js/labels: mean Jensen-Shannon divergence (nats) of the one-hot labels to the true distributions (people's votes
+    where that is all there is; the js and kl figures are absent where there are none).
     js/NAME: the same of each distribution in ``Method.distribution_names`` that gives the label's class something.
     kl_others/NAME: mean KL(truth, distribution), both without the label's own class, over the faces whose truth gives
     at least LEAST_DOUBT to the other classes.
@@ -50,17 +52,24 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
                     parts.setdefault(name, []).append(value.float().cpu())
     seen = {name: torch.cat(values) for name, values in parts.items()}
 
-    label, clean, truth = data.label[order], data.clean_label[order], data.distribution[order].double()
-    one_hot = membership(label, len(data.classes)).double()
-    figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
+    label, clean = data.label[order], data.clean_label[order]
+    flipped = label != clean
+    figures = {"noise/rate": float(flipped.float().mean())}
     if "probabilities" in seen:
-        answer, flipped = seen["probabilities"].argmax(1), label != clean
+        answer = seen["probabilities"].argmax(1)
         of_label = seen["probabilities"].gather(1, label[:, None])[:, 0]
         figures["auroc/probability"] = float(binary_auroc(of_label, (~flipped).long()))
         figures["flipped/label"] = float((answer == label)[flipped].float().mean())
         figures["flipped/truth"] = float((answer == clean)[flipped].float().mean())
     if "confidence" in seen:
-        figures["auroc/confidence"] = float(binary_auroc(seen.pop("confidence"), (label == clean).long()))
+        figures["auroc/confidence"] = float(binary_auroc(seen.pop("confidence"), (~flipped).long()))
+    return figures if data.truth is None else figures | _divergences(seen, label, data.truth[order].double())
+
+
+def _divergences(seen: dict[str, Tensor], label: Tensor, truth: Tensor) -> dict[str, float]:
+    """The js and kl figures of the distributions (N, C) in ``seen``, and of the labels, to the truth (N, C)."""
+    one_hot = membership(label, truth.shape[1]).double()
+    figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
     others = truth * (1 - one_hot)
     doubtful = others.sum(1) >= LEAST_DOUBT
     others = others[doubtful] / others[doubtful].sum(1, keepdim=True)

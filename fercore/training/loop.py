@@ -132,7 +132,7 @@ def evaluate(
     """
     start = time.monotonic()
     predicted = predict(method, data, batch_size)
-    figures = report(predicted, data.label, data.classes, data.distribution)
+    figures = report(predicted, data.label, data.classes, data.truth)
     figures["seconds"] = time.monotonic() - start
     return {**figures, "probabilities": predicted} if probabilities else figures
 

@@ -19,7 +19,7 @@ from data_prep import Options, prepare_affectnet, prepare_ferplus, prepare_folde
 from data_prep import convert as convert_module
 from data_prep import faces as faces_module
 from data_prep.__main__ import main
-from fercore.datasets import FaceDataset, read_image
+from fercore.datasets import FaceDataset, apply_condition, read_image
 from fercore.emotions import NAMES
 from tests.data_prep import trees
 
@@ -71,6 +71,39 @@ def test_ferplus_round_trip(tmp_path):
     assert (data.votes.argmax(dim=1) == data.label).all()
     assert data.split.tolist() == [{"Training": "train", "PublicTest": "val", "PrivateTest": "test"}[u] for u in usages]
     assert not FaceDataset.open(tmp_path / "out", classes=7).votes[:, 7].eq(7).any()
+
+
+def test_further_labels_become_columns_that_training_can_take(tmp_path):
+    trees.ferplus_folders(tmp_path / "in", [[9, 1] + [0] * 8, [1, 9] + [0] * 8, [0, 9, 1] + [0] * 7] * 4)
+    listed = tmp_path / "fer2013_labels.csv"
+    listed.write_text("name,label\nfer0000000.png,Happy\nfer0000001.png,neutral\nfer0000002.png,\nelse.png,fear\n")
+    prepare_ferplus(tmp_path / "in", tmp_path / "out", options=Options(labels=(str(listed),)))
+    data = FaceDataset.open(tmp_path / "out")
+    column = dict(zip(data.table["name"], data.table["label_fer2013"], strict=True))
+    assert [column[f"FER2013Train/fer{row:07d}.png"] for row in range(4)] == [3, 6, -1, -1]
+    assert "label_fer2013: 2 of 36 faces have such a label, for 0.0%" in (tmp_path / "out/report.md").read_text()
+    train = apply_condition(data.where("train"), "annotators:fer2013")
+    assert train.label.tolist() == [3, 6]
+    assert train.clean_label.tolist() == [6, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("name,label\nfer0000000.png,3\n", "x=FILE", "row 1: label '3' must be an emotion's name"),
+        ("name,label\nother.png,fear\n", "x=FILE", "labels none of the 9 faces, e.g. fer0000000.png"),
+        ("name,label\nfer0000000.png,fear\nfer0000000.png,fear\n", "x=FILE", "listed twice, in rows 1 and 2"),
+        ("image;label\n", "x=FILE", "has no column 'name'"),
+        ("name,label\nfer0000000.png,fear\n", "Other Labels=FILE", "'Other Labels' is no name in small letters"),
+        ("name,label\nfer0000000.png,fear\n", "x=FILE.csv", "there is no file"),
+    ],
+)
+def test_further_labels_that_cannot_be_read(tmp_path, text, options, words):
+    trees.ferplus_folders(tmp_path / "in", [[9, 1] + [0] * 8, [1, 9] + [0] * 8, [0, 9, 1] + [0] * 7])
+    (tmp_path / "labels").write_text(text)
+    labels = (options.replace("FILE", str(tmp_path / "labels")),)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        prepare_ferplus(tmp_path / "in", tmp_path / "out", options=Options(labels=labels))
 
 
 def test_affectnet_lists_are_cut_out_by_their_box(tmp_path):

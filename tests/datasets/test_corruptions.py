@@ -1,6 +1,7 @@
 """Conditions: exact rates, exact profiles, and nothing but the seed decides."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -273,3 +274,46 @@ def test_annotators_leave_hidden_labels_hidden_and_need_true_distributions():
     assert int((data.label != UNLABELLED).sum()) == 14
     with pytest.raises(ValueError, match="annotators need the true distribution"):
         apply_condition(TRAIN, "annotators:A")
+
+
+def told_otherwise(label: list[int], theirs: list, classes: int = 7) -> FaceDataset:
+    """Faces that further annotators, called ``other``, have labelled too."""
+    images = torch.zeros(len(label), 3, 1, 1, dtype=torch.uint8)
+    return FaceDataset.from_arrays(images, label, classes=classes, table=pd.DataFrame({"label_other": theirs}))
+
+
+def test_training_sees_the_labels_of_a_further_column():
+    data = told_otherwise([0, 1, 2, 1, 2, 0], [0, 2, 2, -1, 1, 7])
+    result = apply_condition(data, "annotators:other")
+    assert result.label.tolist() == [0, 2, 2, 1]  # the fourth has no such label, the sixth one of another class
+    assert result.clean_label.tolist() == [0, 1, 2, 2]
+    assert result.rows.tolist() == [0, 1, 2, 4]
+    assert corruptions.describe_change(data, result) == (
+        "4 of 6 training faces, 50.0% of the labels are not the dataset's own"
+    )
+    both = apply_condition(data, "annotators:other+noise:0.5")  # the clean labels stay the people's
+    assert (both.clean_label == result.clean_label).all()
+    assert corruptions.agreement(data, corruptions.other_labels(data)["other"]) == {
+        "n": 4,
+        "overall": 0.5,
+        "agree": {"surprise": 1.0, "fear": 0.0, "disgust": 0.5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "condition", "words"),
+    [
+        (
+            told_otherwise([0, 1], [0, 1]),
+            "annotators:fer2013",
+            "needs a column label_fer2013.* has annotators:other.*--labels",
+        ),
+        (told_otherwise([0, 1], [0, 9]), "annotators:other", "row 1: label 9 is neither -1 nor in 0..7"),
+        (told_otherwise([0, 1], ["a", "b"]), "annotators:other", "label_other: write one whole number a row"),
+        (told_otherwise([0, 7], [0, 0], 8), "annotators:other", "no face labelled contempt .*--classes 7"),
+        (told_otherwise([0, 1], [0, 0]), "annotators:other", "no face labelled fear"),
+    ],
+)
+def test_further_labels_that_cannot_be_taken(data, condition, words):
+    with pytest.raises(ValueError, match=words):
+        apply_condition(data, condition)

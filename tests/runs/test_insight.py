@@ -74,13 +74,24 @@ def test_noise_learnt_by_heart_shows_in_the_answers_to_flipped_faces(faces):
     assert figures["flipped/truth"] == pytest.approx(1 / 3)
 
 
-def test_nothing_to_find_out_without_flipped_labels_or_without_truth(faces):
+def test_votes_are_the_truth_where_there_is_no_other(faces):
+    votes = torch.cat([(TRUTH * 10).round().long(), torch.tensor([[0], [0], [3], [0]])], 1)  # 8 classes
+    object.__setattr__(faces, "votes", votes)
+    known = insight(Oracle(exact=TRUTH, probabilities=TRUTH), faces)
+    object.__setattr__(faces, "distribution", None)
+    assert insight(Oracle(exact=TRUTH, probabilities=TRUTH), faces) == pytest.approx(known, abs=1e-6)
+    object.__setattr__(faces, "votes", None)
+    blind = insight(Oracle(exact=TRUTH, probabilities=TRUTH), faces)
+    assert blind == {name: known[name] for name in blind}
+    assert set(blind) == {"noise/rate", "auroc/probability", "flipped/label", "flipped/truth"}
+    assert blind["noise/rate"] == 0.25
+
+
+def test_nothing_to_find_out_without_flipped_labels(faces):
     object.__setattr__(faces, "label", faces.clean_label)
     assert not has_flipped_labels(faces)
     assert insight(Oracle(exact=TRUTH), faces) == {}
     object.__setattr__(faces, "label", torch.tensor([0, 1, 1, -1]))  # hidden is not flipped
-    assert not has_flipped_labels(faces)
-    object.__setattr__(faces, "distribution", None)
     assert not has_flipped_labels(faces)
 
 
