@@ -87,24 +87,12 @@ def evaluate(
     :param split: which part of a dataset.
     :param also: further checkpoints, e.g. of other seeds: the mean of all probabilities is measured.
     """
-    from fercore.runs.collapse import collapse
-    from fercore.runs.experiment import open_data
-    from fercore.training import evaluate as measure
-    from fercore.training.checkpoints import load_together
+    import fercore
 
-    method = load_together([checkpoint, *also])
-    if data is not None and data.is_dir() and not (data / "faces.parquet").exists():
-        if not (data / "labels.csv").exists():
-            raise ValueError(f"{data} holds neither faces.parquet (a dataset) nor labels.csv (photos; path,label)")
-        from fercore.photos import evaluate_photos
-
-        return evaluate_photos(method, data)
-    faces = open_data(data, method.classes).where(split)
-    figures = measure(method, faces, probabilities=True)
-    warning = collapse(method, faces, figures.pop("probabilities"))
-    if warning:
-        print(f"warning: the model {warning}", file=sys.stderr)
-    return {**figures, "warning": warning}
+    figures = fercore.evaluate(fercore.load(checkpoint, *also), data, split)
+    if figures.get("warning"):
+        print(f"warning: the model {figures['warning']}", file=sys.stderr)
+    return figures
 
 
 def predict(
@@ -122,12 +110,12 @@ def predict(
     :param out: folder of these copies.
     :param also: further checkpoints, e.g. of other seeds: all answer together, with the mean of their probabilities.
     """
+    import fercore
     from fercore.photos import predict_photos
-    from fercore.training.checkpoints import load_together
 
     if not photo:
         raise ValueError("give at least one photo to predict")
-    method = load_together([checkpoint, *also])
+    method = fercore.load(checkpoint, *also)
     return predict_photos(method, photo, landmarks=out if landmarks else None)
 
 

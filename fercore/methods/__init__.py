@@ -53,37 +53,50 @@ __all__ = [
 ]  # fmt: skip
 
 
-def method_class(name: str) -> type[Method]:
-    """The class of a method; raises ValueError naming the known ones."""
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; known are {', '.join(METHODS)}")
-    return METHODS[name]
+def method_class(method: str | type[Method]) -> type[Method]:
+    """The class of a method, which is given by its name in ``METHODS``, or itself: one of your own.
+
+    Raises ValueError for an unknown name (it lists the known ones), and for a class of your own with such a name.
+    """
+    if isinstance(method, type) and issubclass(method, Method):
+        if METHODS.get(method.__name__, method) is not method:
+            raise ValueError(f"fercore has a method {method.__name__!r} already; give your class another name")
+        return method
+    if not isinstance(method, str):
+        raise ValueError(f"a method is a name or a subclass of fercore.methods.Method, not {method!r}")
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+    return METHODS[method]
 
 
-def method_name(method: Method) -> str:
+def method_name(method: Method | type[Method]) -> str:
     """The name that ``METHODS`` has for a method's class, or the class's own if it is not there."""
-    return next((name for name, kind in METHODS.items() if kind is type(method)), type(method).__name__)
+    own = method if isinstance(method, type) else type(method)
+    return next((name for name, kind in METHODS.items() if kind is own), own.__name__)
 
 
-def build(name: str, classes: int = 7, preset: str = "quick", seed: int = 0, **overrides: Any) -> Method:
+def build(
+    method: str | type[Method], classes: int = 7, preset: str = "quick", seed: int = 0, **overrides: Any
+) -> Method:
     """A method with its preset's settings, some of them overridden: ``build("baseline", backbone="resnet18")``.
+
+    method: its name, or a class of your own.
 
     Equal seeds give equal weights; the caller's random state is left as it was.
     Raises ValueError for an unknown method, preset or setting, or weights that do not fit.
     """
-    kind = method_class(name)
+    kind = method_class(method)
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known are {', '.join(PRESETS)}")
     config = getattr(kind.config_class, preset)()
     known = [field.name for field in fields(config)]
     for key in overrides:
         if key not in known:
-            raise ValueError(f"{name} has no setting {key!r}; it has {', '.join(known)}")
+            raise ValueError(f"{method_name(kind)} has no setting {key!r}; it has {', '.join(known)}")
         check_kind(key, overrides[key], getattr(config, key))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method = kind(replace(config, **overrides), classes)
-    return method
+        return kind(replace(config, **overrides), classes)
 
 
 def check_kind(name: str, value: Any, default: Any) -> None:
@@ -101,5 +114,9 @@ def check_kind(name: str, value: Any, default: Any) -> None:
 
 
 def deploy(method: Method) -> nn.Module:
-    """The slim module: no auxiliary branch, memory or landmark branch; frozen, in evaluation mode, and equal logits."""
+    """The slim module: no auxiliary branch, memory or landmark branch; frozen, in evaluation mode, and equal logits.
+
+    It asks for no gradients. What works with them (Grad-CAM, saliency) needs an image that does:
+    ``GradCAM(slim, [slim.backbone])(image.requires_grad_(), None)``.
+    """
     return method.deployed().eval().requires_grad_(False)

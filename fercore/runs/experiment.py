@@ -16,7 +16,7 @@ from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.datasets.corruptions import describe_change
 from fercore.datasets.identity import data_name
 from fercore.files import write_json
-from fercore.methods import PRESETS, build, method_class
+from fercore.methods import PRESETS, Method, build, method_class, method_name
 from fercore.runs.collapse import collapse
 from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.runs.insight import insight
@@ -33,6 +33,7 @@ CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
 class Experiment:
     """What is trained, on what, and how.
 
+    method: its name, or a class of your own, which results call by the class's name.
     settings: fields of the method's Config that differ from the preset; training: those of TrainConfig that differ from
         the recipe.
     recipe: the name of a recipe or a TOML file; "" for the preset's own.
@@ -40,7 +41,7 @@ class Experiment:
     data: a folder in our format; None for BlendFER.
     """
 
-    method: str
+    method: str | type[Method]
     condition: str = "clean"
     preset: str = "quick"
     seed: int = 0
@@ -78,14 +79,19 @@ class Experiment:
     @property
     def key(self) -> dict[str, Any]:
         """By which results tell runs apart."""
-        own = {"data": data_name(self.data), "recipe": self.recipe_name}
+        own = {"method": self.name, "data": data_name(self.data), "recipe": self.recipe_name}
         return {name: getattr(self, name) for name in KEY} | own
+
+    @property
+    def name(self) -> str:
+        """What results call the method."""
+        return method_name(method_class(self.method))
 
     @property
     def folder(self) -> Path:
         """Where its files go unless said otherwise: runs/METHOD-CONDITION-PRESET-SEED, without awkward characters."""
         told = (self.variant, self.recipe_name, "" if self.data is None else data_name(self.data))
-        name = "-".join([self.method, self.condition, self.preset, str(self.seed), *(part for part in told if part)])
+        name = "-".join([self.name, self.condition, self.preset, str(self.seed), *(part for part in told if part)])
         return Path("runs") / "".join(c if c.isalnum() or c in "-+.=," else "_" for c in name)
 
 
@@ -133,8 +139,8 @@ def run_experiment(
         for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
             (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
         write_json(out / CONFIG, described)
-    print(f"{experiment.method}: {describe_change(clean, train)}, files in {out}", file=sys.stderr)
-    print(f"{experiment.method}: {method.config}", file=sys.stderr)
+    print(f"{experiment.name}: {describe_change(clean, train)}, files in {out}", file=sys.stderr)
+    print(f"{experiment.name}: {method.config}", file=sys.stderr)
     print(f"recipe {described['recipe']}: {config}", file=sys.stderr)
     before = time.monotonic()
     history = fit(method, train, config, val, out, resume)
@@ -143,7 +149,7 @@ def run_experiment(
     figures = evaluate(method, measured, probabilities=True)
     warning = collapse(method, measured, figures.pop("probabilities"))
     if warning:
-        print(f"warning: {experiment.method} {warning}", file=sys.stderr)
+        print(f"warning: {experiment.name} {warning}", file=sys.stderr)
     # What an interrupted run had already cost counts too.
     figures["seconds"] = round(time.monotonic() - start + max(0.0, trained - in_this_process), 2)
     result = {

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fercore.files import write_atomically
-from fercore.methods import Method, method_class, method_name
+from fercore.methods import METHODS, Method, method_class, method_name
 from fercore.models.together import Together
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
@@ -104,12 +104,13 @@ def save_model(folder: Path, method: Method) -> None:
     save_tensors(folder / MODEL, method.state_dict(), {"how": json.dumps(how)})
 
 
-def load_method(checkpoint: str | Path) -> Method:
+def load_method(checkpoint: str | Path, own: type[Method] | None = None) -> Method:
     """The trained method, in evaluation mode.
 
     :param checkpoint: a run's folder, or its model.safetensors.
+    :param own: its class, if it is none of fercore's methods.
     :raises FileNotFoundError: no folder or model.
-    :raises ValueError: a damaged or foreign file, a pickle, or a method that this version does not know.
+    :raises ValueError: a damaged or foreign file, a pickle, a method that this version does not know, or not ``own``.
     """
     checkpoint = Path(checkpoint)
     path = checkpoint / MODEL if checkpoint.is_dir() else checkpoint
@@ -118,7 +119,7 @@ def load_method(checkpoint: str | Path) -> Method:
         raise ValueError(f"{path} does not say how to build its method; give the {MODEL} that train or fit wrote")
     try:
         how = json.loads(note["how"])
-        kind, settings = method_class(how["method"]), how["settings"]
+        kind, settings = _kind(how["method"], own), how["settings"]
         unknown = set(settings) - {f.name for f in fields(kind.config_class)}
         if unknown:
             raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
@@ -129,10 +130,22 @@ def load_method(checkpoint: str | Path) -> Method:
     return method.eval().to(memory_format=torch.channels_last)
 
 
-def load_together(checkpoints: Sequence[str | Path]) -> Method | Together:
+def load_together(checkpoints: Sequence[str | Path], own: type[Method] | None = None) -> Method | Together:
     """One trained method, or several that are asked as one. Raises as ``load_method`` and ``Together`` do."""
-    methods = [load_method(checkpoint) for checkpoint in checkpoints]
+    methods = [load_method(checkpoint, own) for checkpoint in checkpoints]
     return methods[0] if len(methods) == 1 else Together(methods)
+
+
+def _kind(name: str, own: type[Method] | None) -> type[Method]:
+    """The class of the method called ``name``."""
+    if own is not None and method_name(own) == name:
+        return method_class(own)
+    if name not in METHODS:
+        given = "" if own is None else f", not {own.__name__}"
+        raise ValueError(
+            f"it is {name}{given}, none of fercore's own; hand over its class: fercore.load(PATH, method={name})"
+        )
+    return METHODS[name]
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
