@@ -30,9 +30,6 @@ from fercore.training.checkpoints import load_together
 
 __all__ = ["evaluate", "list_methods", "load", "open_dataset", "predict", "train"]
 
-IN_MEMORY = Path("in memory")
-"""What results call a dataset that was read from no folder."""
-
 
 def list_methods() -> dict[str, str]:
     """What ``train`` takes: each method's name, and one line about it."""
@@ -148,25 +145,26 @@ def train(
     Returns method, overall, mean, recall (by emotion), ece, seconds, n, out and more.
     Raises ValueError for an unknown method, condition, preset or setting.
     """
-    kind = method_class(method)
-    settings, training = _sorted_by_owner(kind, changes)
+    settings, training = _sorted_by_owner(method_class(method), changes)
     faces = data if isinstance(data, FaceDataset) else None
-    folder = None if data is None or faces is not None else Path(data)
     if faces is not None:
-        classes = len(faces.classes)
-        folder = _source(faces)
-    experiment = Experiment(method, condition, preset, seed, classes, folder, settings, training, variant, str(recipe))
+        classes, data = len(faces.classes), _origin(faces)
+    elif data is not None:
+        data = Path(data)
+    experiment = Experiment(method, condition, preset, seed, classes, data, settings, training, variant, str(recipe))
     result = run_experiment(experiment, experiment.folder if out is None else Path(out), resume, faces)
     if results is not None:
         record(result, Path(results))
     return result
 
 
-def _source(faces: FaceDataset) -> Path | None:
-    """The folder that a dataset was read from, None for BlendFER's."""
+def _origin(faces: FaceDataset) -> Path | FaceDataset | None:
+    """The folder that a dataset was read from, None for BlendFER; or itself, if it is no folder's as it was read."""
     from fercore.datasets import blendfer
 
-    return None if faces.source == blendfer.FOLDER else faces.source or IN_MEMORY
+    if faces.source is None or faces.clean_label is not None or len(faces) != len(faces.store):
+        return faces
+    return None if faces.source == blendfer.FOLDER else faces.source
 
 
 def _sorted_by_owner(kind: type[Method], changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ from fercore.runs.results import COLUMNS, KEY, append_insights, append_row
 from fercore.training import TrainConfig, evaluate, fit
 from fercore.training.checkpoints import MODEL, STATE
 from fercore.training.config import own_recipe
+from fercore.training.loop import fingerprint
 from fercore.training.recipe import recipe_name
 
 CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
@@ -38,7 +40,7 @@ class Experiment:
         the recipe.
     recipe: the name of a recipe or a TOML file; "" for the preset's own.
     variant: what the results call this deviation; by default the deviations themselves.
-    data: a folder in our format; None for BlendFER.
+    data: a folder in our format, or faces in memory; None for BlendFER.
     """
 
     method: str | type[Method]
@@ -46,7 +48,7 @@ class Experiment:
     preset: str = "quick"
     seed: int = 0
     classes: int = 7
-    data: Path | None = None
+    data: Path | FaceDataset | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     variant: str = ""
@@ -79,7 +81,7 @@ class Experiment:
     @property
     def key(self) -> dict[str, Any]:
         """By which results tell runs apart."""
-        own = {"method": self.name, "data": data_name(self.data), "recipe": self.recipe_name}
+        own = {"method": self.name, "data": self.data_name, "recipe": self.recipe_name}
         return {name: getattr(self, name) for name in KEY} | own
 
     @property
@@ -88,17 +90,26 @@ class Experiment:
         return method_name(method_class(self.method))
 
     @property
+    def data_name(self) -> str:
+        """What results call the data; of faces in memory only whether they are the same can be told."""
+        if isinstance(self.data, FaceDataset):
+            return f"memory@{hashlib.sha256(fingerprint(self.data).encode()).hexdigest()[:8]}"
+        return data_name(self.data)
+
+    @property
     def folder(self) -> Path:
         """Where its files go unless said otherwise: runs/METHOD-CONDITION-PRESET-SEED, without awkward characters."""
-        told = (self.variant, self.recipe_name, "" if self.data is None else data_name(self.data))
+        told = (self.variant, self.recipe_name, "" if self.data is None else self.data_name)
         name = "-".join([self.name, self.condition, self.preset, str(self.seed), *(part for part in told if part)])
         return Path("runs") / "".join(c if c.isalnum() or c in "-+.=," else "_" for c in name)
 
 
-def open_data(folder: Path | None, classes: int) -> FaceDataset:
-    """A folder in our format, or BlendFER."""
-    if folder is not None:
-        return FaceDataset.open(folder, classes)
+def open_data(data: Path | FaceDataset | None, classes: int) -> FaceDataset:
+    """A folder in our format, faces in memory as they are, or BlendFER."""
+    if isinstance(data, FaceDataset):
+        return data
+    if data is not None:
+        return FaceDataset.open(data, classes)
     from fercore.datasets import blendfer  # brings the renderer, which takes a moment to import
 
     return blendfer.open(classes)
@@ -131,7 +142,7 @@ def run_experiment(
         **experiment.key,
         "classes": experiment.classes,
         "recipe": recipe_name(experiment.recipe or own_recipe(experiment.preset, method)),
-        "folder": None if experiment.data is None else str(experiment.data),
+        "folder": str(experiment.data) if isinstance(experiment.data, Path) else None,
         "settings": asdict(method.config),
         "training": asdict(config),
     }
