@@ -50,7 +50,7 @@ def averaged_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def averaged_distribution(logits: Tensor, label: Tensor, temperature: float = 1.0) -> Tensor:
-    """LD-A: the mean prediction of all branches, own class taken out and sharpened. Without gradient.
+    """LD-A: the mean prediction of all branches, own class taken out and sharpened (DMUE, section 4.7). No gradient.
 
     :param logits: (C, N, C). :return: (N, C), 0 at the own class.
     """

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def rank_regularisation(weight: Tensor, high: float, margin: float) -> Tensor:
-    """max(0, margin - (mean of the highest weights - mean of the others)).
+    """max(0, margin - (mean of the highest weights - mean of the others)) (SCN, section 3.3; Ada-DF, equations 9, 10).
 
     :param weight: (N,). high: share of the faces that count as the highest; at least one face is in either group.
     :return: (); 0 for a single face.

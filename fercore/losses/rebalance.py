@@ -12,7 +12,7 @@ RULES = ("effective", "raw", "inverse")
 
 
 def class_weights(counts: Tensor, beta: float = 0.9999, rule: str = "effective") -> Tensor:
-    """B (L,): the rarer a class, the larger its weight. A class without any face gets 0.
+    """B (L,): the rarer a class, the larger its weight (RAC + RSL, equation 4). A class without any face gets 0.
 
     effective: equation 4, ``(1 - beta) / (1 - beta^n_l)`` (one over the effective number of samples, Cui et al., 2019),
     scaled so that B sums to the number of classes L, as Cui et al. do. Only then are the rows of equation 8
