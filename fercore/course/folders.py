@@ -37,7 +37,13 @@ def read_table(name: str, data: str = BLENDFER, recipe: str = "") -> pd.DataFram
         clones.insert(0, find_root())
     files = [clone / "notebooks" / "results" / name for clone in clones]
     online = f"https://raw.githubusercontent.com/{REPOSITORY}/main/notebooks/results/{name}"
-    table = pd.read_csv(next((file for file in files if file.is_file()), online))
+    try:
+        table = pd.read_csv(next((file for file in files if file.is_file()), online))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{name} is a table of notebooks/results, which comes with a clone of fercore and not with the package; "
+            f"work in a clone, or be online ({error})"
+        ) from error
     return rows_of(table, data, recipe).fillna({"variant": ""}) if "variant" in table else table
 
 
