@@ -10,7 +10,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setupto
 
 def test_every_file_of_the_package_is_packed():
     packed = {file for pattern in SETTINGS["package-data"]["fercore"] for file in PACKAGE.glob(pattern)}
-    files = {f for f in PACKAGE.rglob("*") if f.is_file() and f.suffix not in {".py", ".pyc"}}
+    files = {f for f in PACKAGE.rglob("*") if f.is_file() and f.suffix != ".py" and f.parent.name != "__pycache__"}
     assert files - packed == set()
     assert {file.suffix for file in packed} >= {".safetensors", ".parquet", ".npz", ".toml"}
     assert PACKAGE / "py.typed" in packed
