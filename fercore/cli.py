@@ -17,6 +17,7 @@ import tyro
 
 Preset = Literal["fast", "quick", "paper"]
 NO_WEIGHTS = "none"
+Reading = Annotated[Literal["works", "printed"], tyro.conf.arg(name="as")]
 Changes = Annotated[tuple[str, ...], tyro.conf.arg(name="set")]
 
 
@@ -31,7 +32,7 @@ def train(
     resume: bool = False,
     classes: Literal[7, 8] = 7,
     backbone: str | None = None,
-    weights: str | None = None,
+    weights: str = "",
     size: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -39,6 +40,7 @@ def train(
     changes: Changes = (),
     amp: Literal["auto", "no"] | None = None,
     compile: bool = False,
+    reading: Reading = "works",
     settings: tuple[str, ...] = (),
     variant: str = "",
     results: Path | None = None,
@@ -57,6 +59,7 @@ def train(
     :param weights: where the backbone starts: face, imagenet, none, or a file.
     :param size: side of the image that the backbone sees, in pixels.
     :param changes: fields of the recipe, e.g. --set lr=1e-3 warmup=0.1 average=0.998 erase=0.4.
+    :param reading: printed: with the paper's own settings where ours differ, as those failed here.
     :param settings: the method's own, e.g. --settings lam=1 alpha=0.
     :param variant: what the results call your changes; by default they list them.
     :param results: also add a row to this CSV file.
@@ -64,10 +67,12 @@ def train(
     from fercore.runs.environment import is_first_process
     from fercore.runs.experiment import Experiment, record, run_experiment
 
-    own = _settings(backbone, weights, size, settings)
+    own = _settings(preset, backbone, weights, size, settings)
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
     training |= _pairs("--set", changes)
-    experiment = Experiment(method, condition, preset, seed, classes, data, own, training, variant, recipe)
+    experiment = Experiment(
+        method, condition, preset, seed, classes, data, own, training, variant, recipe, reading == "printed"
+    )
     result = run_experiment(experiment, out or experiment.folder, resume)
     if results is not None and is_first_process():
         record(result, results)
@@ -126,7 +131,7 @@ def bench(
     data: Path | None = None,
     rounds: int = 20,
     backbone: str | None = None,
-    weights: str | None = NO_WEIGHTS,
+    weights: str = NO_WEIGHTS,
     size: int | None = None,
     batch_size: int | None = None,
     amp: Literal["auto", "no"] | None = None,
@@ -146,7 +151,7 @@ def bench(
         method_class(name)
     faces = open_data(data, 7).where("train")
     training = _given(batch_size=batch_size, amp=amp)
-    return measure(list(method), faces, preset, rounds, training, recipe, **_settings(backbone, weights, size))
+    return measure(list(method), faces, preset, rounds, training, recipe, **_settings(preset, backbone, weights, size))
 
 
 def run(
@@ -158,11 +163,12 @@ def run(
     results: Path = Path("notebooks/results/runs.csv"),
     data: Path | None = None,
     backbone: str | None = None,
-    weights: str | None = None,
+    weights: str = "",
     size: int | None = None,
     epochs: int | None = None,
     lr: float | None = None,
     changes: Changes = (),
+    reading: Reading = "works",
     settings: tuple[str, ...] = (),
     on: Literal["val", "test"] = "test",
     variant: str = "",
@@ -176,6 +182,7 @@ def run(
         leaf) or MINE.toml; the preset's if left out.
     :param results: the CSV file.
     :param changes: fields of the recipe, e.g. --set lr=1e-3 warmup=0.1 average=0.998 erase=0.4.
+    :param reading: printed: with the paper's own settings where ours differ, as those failed here.
     :param settings: the methods' own, e.g. --settings lam=1 alpha=0.
     :param on: the split that is measured: val to choose settings (needs --results of its own), test to report.
     """
@@ -184,10 +191,10 @@ def run(
 
     if on == "val" and results.name == "runs.csv":
         raise ValueError(f"--on val: {results} is for the test split; give another --results file")
-    own = _settings(backbone, weights, size, settings)
+    own = _settings(preset, backbone, weights, size, settings)
     training = _given(epochs=epochs, lr=lr) | _pairs("--set", changes)
     names, wanted = _list(methods), _list(conditions)
-    base = Experiment(names[0], wanted[0], preset, 0, 7, data, own, training, variant, recipe)
+    base = Experiment(names[0], wanted[0], preset, 0, 7, data, own, training, variant, recipe, reading == "printed")
     return run_matrix(plan(base, names, wanted, _numbers(seeds)), results, on)
 
 
@@ -257,12 +264,18 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _settings(
-    backbone: str | None, weights: str | None, size: int | None, more: tuple[str, ...] = ()
+    preset: str, backbone: str | None, weights: str, size: int | None, more: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Changes of the method's Config; ``none`` means a random start, as does another backbone than the light one."""
-    settings = _given(backbone=backbone, weights=weights, size=size)
-    if weights == NO_WEIGHTS or (weights is None and backbone not in (None, "light")):
+    """Changes of the method's Config; ``none`` means a random start.
+
+    So does another backbone than the light one, but for preset paper, whose weights every larger backbone has.
+    """
+    settings = _given(backbone=backbone, weights=weights or None, size=size)
+    if weights.lower() == NO_WEIGHTS:
         settings["weights"] = None
+    elif not weights and backbone not in (None, "light") and preset != "paper":
+        settings["weights"] = None
+        print(f"{backbone} starts from random weights; give --weights imagenet, or a file", file=sys.stderr)
     return settings | _pairs("--settings", more)
 
 

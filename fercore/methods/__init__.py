@@ -76,11 +76,17 @@ def method_name(method: Method | type[Method]) -> str:
 
 
 def build(
-    method: str | type[Method], classes: int = 7, preset: str = "quick", seed: int = 0, **overrides: Any
+    method: str | type[Method],
+    classes: int = 7,
+    preset: str = "quick",
+    seed: int = 0,
+    printed: bool = False,
+    **overrides: Any,
 ) -> Method:
     """A method with its preset's settings, some of them overridden: ``build("baseline", backbone="resnet18")``.
 
-    method: its name, or a class of your own.
+    method: its name, or a class of your own. printed: with what its paper prints where our settings differ, see
+    ``NetworkConfig.printed``.
 
     Equal seeds give equal weights; the caller's random state is left as it was.
     Raises ValueError for an unknown method, preset or setting, or weights that do not fit.
@@ -89,6 +95,7 @@ def build(
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known are {', '.join(PRESETS)}")
     config = getattr(kind.config_class, preset)()
+    config = config.printed() if printed else config
     known = [field.name for field in fields(config)]
     for key in overrides:
         if key not in known:

@@ -72,9 +72,16 @@ class AdaDFConfig(NetworkConfig):
 
     @classmethod
     def paper(cls, dataset: str = "raf-db") -> Self:
-        """Section 4.2 and Table 1, with the gradient that the released code has."""
+        """Section 4.2 and Table 1."""
         less_certain = {"threshold": 0.5, "beta": 5 / 75} if dataset in ("affectnet", "sfew") else {}
-        return replace(super().paper(dataset), size=100, detach=False, **less_certain)
+        return replace(super().paper(dataset), size=100, **less_certain)
+
+    def printed(self) -> Self:
+        """Shared stages frozen (section 3.1), if pretrained, and the gradient that the released code has.
+
+        With this gradient, which the paper does not mention, short trainings ended at chance.
+        """
+        return replace(self, detach=False, freeze=self.weights is not None)
 
     def __post_init__(self):
         stage_before(self.split)
@@ -144,7 +151,9 @@ class AdaDF(Method):
         return self
 
     def before_training(self, data: FaceDataset) -> None:
-        """Keep hold of the training set, for a second pass."""
+        """Keep hold of the training set, for a second pass. Raises ValueError if what is frozen was never trained."""
+        if self.config.freeze and self.config.weights is None:
+            raise ValueError("the frozen stages would stay random: give --weights, or --settings freeze=False")
         self.data = data if self.config.second_pass else None
 
     def before_epoch(self, clock: Clock) -> None:

@@ -7,7 +7,7 @@ loss draws the expression and the landmarks of like faces together. Nothing of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -87,6 +87,12 @@ class LANetConfig(NetworkConfig):
         """
         short = {"omega": 0.7, "delta": 0.6, "k": 4, "temperature": 0.33, "momentum": 0.99, "bank": 2048}
         return cls(split="stage4", sampler="shuffle", **short)
+
+    def printed(self) -> Self:
+        """Section 4.2's values, and the released code's where the paper has none, for 80 epochs."""
+        paper = type(self)()
+        names = ("split", "k", "omega", "temperature", "delta", "momentum", "bank", "sampler")
+        return replace(self, **{name: getattr(paper, name) for name in names})
 
     def __post_init__(self):
         stage_before(self.split)

@@ -83,8 +83,12 @@ class RACRSLConfig(NetworkConfig):
 
     @classmethod
     def paper(cls, dataset: str = "raf-db") -> Self:
-        """Equation 5 as printed, lambda from the start; otherwise the usual set-up."""
-        return replace(super().paper(dataset), squared=False, ramp=0.0)
+        """The usual set-up, as printed."""
+        return super().paper(dataset).printed()
+
+    def printed(self) -> Self:
+        """Equation 5 as printed, lambda from the start."""
+        return replace(self, squared=False, ramp=0.0)
 
     def __post_init__(self):
         if self.transform not in TRANSFORMS:

@@ -9,6 +9,7 @@ random start.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from fercore.models.tensor_files import read_tensors
 
 FACE_WEIGHTS = Path(__file__).with_name("light_face.safetensors")
 """The light trunk after face recognition on rendered identities (fp16, torchvision-style names)."""
+
+OTHER_STEM = (
+    "{} is from FaceX-Zoo (feat_net.*), whose stem has no ReLU and a smaller pooling: in this backbone its layers see "
+    "what they were not trained on, and it is a worse start than it was there"
+)
 
 TORCHVISION_NAMES = {"shufflenet_v2": "shufflenet_v2_x1_0"}
 CONTAINERS = ("state_dict", "state_dict_backbone", "model", "model_state_dict", "net")
@@ -60,6 +66,8 @@ def load_weights(backbone: Backbone, source: str | Path) -> Report:
     ours = backbone.state_dict(keep_vars=True)
     ours = {key: ours[key] for key in backbone.original_names}
     by_layout = [_match(ours, state, names) for names in (backbone.original_names, {key: key for key in ours})]
+    if any("feat_net." in key for key in state):
+        warnings.warn(OTHER_STEM.format(name), stacklevel=2)
     found, leftover = max(by_layout, key=lambda match: len(match[0]))
     missing = tuple(key for key in ours if key not in found and not key.endswith(CONSTANTS))
     if missing or leftover.trunk:

@@ -38,6 +38,7 @@ class Experiment:
     method: its name, or a class of your own, which results call by the class's name.
     settings: fields of the method's Config that differ from the preset; training: those of TrainConfig that differ from
         the recipe.
+    printed: with the paper's settings where ours differ, see ``NetworkConfig.printed``.
     recipe: the name of a recipe or a TOML file; "" for the preset's own.
     variant: what the results call this deviation; by default the deviations themselves.
     data: a folder in our format, or faces in memory; None for BlendFER.
@@ -53,6 +54,7 @@ class Experiment:
     training: dict[str, Any] = field(default_factory=dict)
     variant: str = ""
     recipe: str = ""
+    printed: bool = False
 
     def __post_init__(self):
         if self.preset not in PRESETS:
@@ -62,7 +64,8 @@ class Experiment:
             raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
         parse_condition(self.condition)
         if not self.variant:
-            changes = {**self.settings, **self.training}
+            changes = {"as": "printed"} if self.printed else {}
+            changes |= {**self.settings, **self.training}
             if self.classes != 7:
                 changes["classes"] = self.classes
             object.__setattr__(self, "variant", ",".join(f"{key}={value}" for key, value in changes.items()))
@@ -133,7 +136,7 @@ def run_experiment(
     val = faces.where("val") if (faces.split == "val").any() else None
     measured = faces.where(on)
     config = experiment.config
-    settings = config.sized(experiment.settings)
+    settings = {"printed": experiment.printed, **config.sized(experiment.settings)}
     method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **settings)
 
     described = {

@@ -178,6 +178,30 @@ def test_a_recipe_and_changes_of_it_are_run_and_stored(data, monkeypatch, capsys
     assert "a recipe has no 'epoch'" in refuse(capsys, "run", *few, "--set", "epoch=3")
 
 
+def test_where_a_backbone_starts_is_never_silent(data, capsys, tmp_path, monkeypatch):
+    from fercore.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    few = ("--preset", "fast", "--data", data, "--set", "steps=1", "size=32")
+    call(capsys, "train", "baseline", *few, "--weights", "None", "--out", "random")
+    assert json.loads(Path("random/config.json").read_text())["settings"]["weights"] is None
+    main([str(a) for a in ("train", "baseline", *few, "--backbone", "resnet18", "--out", "other")])
+    assert "resnet18 starts from random weights; give --weights imagenet, or a file" in capsys.readouterr().err
+    paper = ("--preset", "paper", "--data", data)
+    said = refuse(capsys, "train", "baseline", *paper, "--backbone", "light")
+    assert "there are no ImageNet weights for backbone light; use face, none or a file" in said
+    said = refuse(capsys, "train", "ada_df", *paper, "--weights", "none", "--set", "size=32")
+    assert "the frozen stages would stay random: give --weights, or --settings freeze=False" in said
+
+
+def test_as_printed_is_a_variant_of_its_own(data, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = (*QUICK, "--data", data, "--set", "steps=2", "--results", "r.csv")
+    call(capsys, "train", "dmue", *few, "--as", "printed", "--out", "printed")
+    assert json.loads(Path("printed/config.json").read_text())["settings"]["relative"] is False
+    assert "as=printed" in read_results("r.csv")["variant"][0]
+
+
 def test_bench_gives_ratios(data, monkeypatch, capsys):
     found = call(capsys, "bench", "baseline", "--data", data, "--size", "32", "--rounds", "5")
     assert set(found["baseline"]) == {"step_ratio", "epoch_ratio", "peak_mb", "images_per_s"}

@@ -315,6 +315,21 @@ def test_unknown_names_are_named():
         build("baseline", preset="slow")
 
 
+@every_method
+def test_presets_work_and_the_printed_settings_are_at_hand(name):
+    """What failed here is in no preset (notebooks/results/*_validation.csv), but has a name."""
+    config = METHODS[name].config_class
+    failed = {"dmue": {"relative": False}, "ada_df": {"detach": False}, "leaf": {"reversed": False}}.get(name, {})
+    for preset in (config.quick(), config.paper()):
+        assert all(getattr(preset, key) != value for key, value in failed.items())
+        printed = preset.printed()
+        assert all(getattr(printed, key) == value for key, value in failed.items())
+        assert printed.printed() == printed
+        network = ("backbone", "weights", "size")
+        assert all(getattr(printed, key) == getattr(preset, key) for key in network)
+    assert build(name, preset="fast", size=SIZE, printed=True).config == replace(config.fast().printed(), size=SIZE)
+
+
 def test_the_learning_rate_can_differ_by_part():
     method = make("baseline")
     method.lr_scale = {"net.head.": 10.0}

@@ -2,6 +2,7 @@
 
 import pickle
 from collections import OrderedDict
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +59,14 @@ LAYOUTS = {
 def test_torch_layouts(tmp_path, name, layout):
     state = original_state(name)
     torch.save(LAYOUTS[layout](state), tmp_path / "weights.pth")
-    if "counters" in layout:
-        report = load_weights(build_backbone(name), tmp_path / "weights.pth")
-        assert report.missing == ()
-    else:
-        check(name, tmp_path / "weights.pth", head=2)
+    # FaceX-Zoo's stem is another one, which no name of a tensor tells
+    told = pytest.warns(UserWarning, match="whose stem has no ReLU") if "feat_net" in layout else nullcontext()
+    with told:
+        if "counters" in layout:
+            report = load_weights(build_backbone(name), tmp_path / "weights.pth")
+            assert report.missing == ()
+        else:
+            check(name, tmp_path / "weights.pth", head=2)
 
 
 def test_vggface2_pickled_arrays(tmp_path):
