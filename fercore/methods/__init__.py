@@ -18,6 +18,7 @@ from fercore.methods.dmue import DMUE
 from fercore.methods.eac import EAC
 from fercore.methods.fixmatch import FixMatch
 from fercore.methods.flexmatch import FlexMatch
+from fercore.methods.freematch import FreeMatch
 from fercore.methods.la_net import LANet
 from fercore.methods.landmark_start import Landmarks
 from fercore.methods.leaf import LEAF
@@ -25,6 +26,7 @@ from fercore.methods.mean_teacher import MeanTeacher
 from fercore.methods.pseudo_label import PseudoLabel
 from fercore.methods.rac_rsl import RACRSL
 from fercore.methods.scn import SCN
+from fercore.methods.softmatch import SoftMatch
 from fercore.methods.uda import UDA
 
 METHODS: dict[str, type[Method]] = {
@@ -43,9 +45,11 @@ METHODS: dict[str, type[Method]] = {
     "uda": UDA,
     "fixmatch": FixMatch,
     "flexmatch": FlexMatch,
+    "freematch": FreeMatch,
+    "softmatch": SoftMatch,
     "adacm": AdaCM,
 }
-PRESETS = ("fast", "quick", "paper")
+PRESETS = ("fast", "quick", "semi", "paper")
 
 __all__ = [
     "METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "check_kind", "deploy",

@@ -75,6 +75,7 @@ class AdaCM(SemiSupervised):
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
         """``pseudo_label`` of the confident faces and ``contrast`` of the others."""
         first, second, strong = logits
-        label, mask = confident((first.softmax(1) + second.softmax(1)).detach() / 2, self.margins)
+        together = (self.guess(first).softmax(1) + self.guess(second).softmax(1)) / 2
+        label, mask = confident(together, self.margins)
         doubtful = contrast(features[0], features[1], ~mask, self.config.temperature)
         return {"pseudo_label": masked_cross_entropy(strong, label, mask), "contrast": self.config.contrast * doubtful}

@@ -44,6 +44,11 @@ class NetworkConfig:
         return cls()
 
     @classmethod
+    def semi(cls) -> Self:
+        """As quick; the semi-supervised methods are made alike here (``fercore.methods.semi.PROTOCOL``)."""
+        return cls.quick()
+
+    @classmethod
     def paper(cls, dataset: str = "raf-db") -> Self:
         """The papers' usual set-up, for a GPU; their MS-Celeb-1M weights come from a local file (``weights=FILE``).
 

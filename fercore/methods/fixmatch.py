@@ -23,7 +23,7 @@ class FixMatchConfig(SemiConfig):
 
 
 class FixMatch(SemiSupervised):
-    """A fixed threshold; ``semantic=True, instance=True`` adds LEAF's experts (its Figure 7)."""
+    """A fixed threshold; ``experts=True`` adds LEAF's experts (its Figure 7)."""
 
     config_class = FixMatchConfig
 
@@ -33,6 +33,6 @@ class FixMatch(SemiSupervised):
 
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
         """``pseudo_label`` (equation 4)."""
-        weak, strong = logits[0].detach().softmax(1), logits[1]
+        weak, strong = self.guess(logits[0]).softmax(1), logits[1]
         label, mask = confident(weak, self.thresholds(weak, faces))
         return {"pseudo_label": masked_cross_entropy(strong, label, mask)}

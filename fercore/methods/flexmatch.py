@@ -36,6 +36,7 @@ class FlexMatch(FixMatch):
 
     def before_training(self, data: FaceDataset) -> None:
         """Make room for a class of each face that will be served as an unlabelled one."""
+        super().before_training(data)
         hidden = data.label == UNLABELLED
         served = hidden if hidden.any() else torch.ones_like(hidden)
         self.assigned = torch.where(served, UNLABELLED, LABELLED).to(self.assigned.device)

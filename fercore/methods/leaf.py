@@ -78,11 +78,11 @@ class LEAF(SemiSupervised):
         teaches, learns = (weak, strong) if config.reversed else (strong, weak)
         match config.consistency:
             case "ambiguous":
-                positive = positive_set(teaches.softmax(1), config.threshold)
+                positive = positive_set(self.guess(teaches).softmax(1), config.threshold)
                 scores = learns if config.scale == "logits" else learns.softmax(1)
                 return {"consistency": ambiguous_consistency(scores, positive, config.margin).mean()}
             case "cross_entropy":
-                return {"consistency": F.cross_entropy(learns, teaches.argmax(1))}
+                return {"consistency": F.cross_entropy(learns, self.guess(teaches).argmax(1))}
             case _:
                 return {}
 

@@ -45,5 +45,5 @@ class MeanTeacher(SemiSupervised):
         """``consistency``: mean square difference of probabilities."""
         (student,) = logits
         with torch.no_grad():
-            teacher = self.average(faces.views[1])
-        return {"consistency": F.mse_loss(student.softmax(1), teacher.softmax(1))}
+            teacher = self.guess(self.average(faces.views[1])).softmax(1)
+        return {"consistency": F.mse_loss(student.softmax(1), teacher)}

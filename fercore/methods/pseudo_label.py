@@ -37,5 +37,5 @@ class PseudoLabel(SemiSupervised):
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
         """``pseudo_label``."""
         (weak,) = logits
-        label, mask = confident(weak.detach().softmax(1), self.config.tau)
+        label, mask = confident(self.guess(weak).softmax(1), self.config.tau)
         return {"pseudo_label": masked_cross_entropy(weak, label, mask)}

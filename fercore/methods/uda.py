@@ -36,6 +36,6 @@ class UDA(SemiSupervised):
 
     def unlabelled_terms(self, logits: list[Tensor], features: list[Tensor], faces: Batch) -> dict[str, Tensor]:
         """``consistency``: KL divergence of the strong view from the sharpened weak one."""
-        weak, strong = logits[0].detach(), logits[1]
+        weak, strong = self.guess(logits[0]), logits[1]
         _, mask = confident(weak.softmax(1), self.config.tau)
         return {"consistency": masked_divergence(strong, sharpen(weak, self.config.temperature), mask)}

@@ -149,7 +149,7 @@ PARTS = {
 
 
 def test_every_strength_is_tried_here():
-    assert set(PARTS) == {field.name for field in fields(Augmentation)} - {"erase_area", "erase_aspect"}
+    assert set(PARTS) == {field.name for field in fields(Augmentation)} - {"erase_area", "erase_aspect", "pick"}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -159,6 +159,24 @@ def test_each_face_draws_its_own(part):
     image, _ = Augmentation(**{part: PARTS[part]})(same, seeded(1))
     ways = len({row.numpy().tobytes() for row in image})
     assert ways == 2 if part in ("flip", "grey") else ways >= 8
+
+
+def test_each_face_gets_as_many_parts_as_are_picked():
+    """Parts that shine through: brightness scales all colours, saturation 0 makes grey, noise roughens a flat image."""
+    flat = torch.full((3000, 3, 4, 4), 0.5)
+    flat[:, 0] = 0.3
+    augment = Augmentation(brightness=0.2, grey=1.0, noise=0.2, pick=1)
+    image, _ = augment(flat, seeded())
+    grey = (image[:, 0] - image[:, 1]).abs().amax((1, 2)) < 1e-4
+    rough = image.std((2, 3)).amax(1) > 1e-5
+    brighter = ((image - flat).abs().amax((1, 2, 3)) > 1e-5) & ~grey & ~rough
+    assert ((grey.int() + rough.int() + brighter.int()) == 1).all()
+    for part in (grey, rough, brighter):
+        assert part.float().mean() == pytest.approx(1 / 3, abs=0.03)
+    everything, _ = Augmentation(brightness=0.2, grey=1.0, noise=0.2, pick=3)(flat, seeded())
+    assert ((everything[:, 0] - everything[:, 1]).abs() < 1e-4).all()
+    with pytest.raises(ValueError, match="pick: 3 parts cannot be drawn from the 2 that are not 0"):
+        Augmentation(flip=0.5, hue=0.1, blur=0.01, pick=3)
 
 
 @pytest.mark.parametrize("part", ["flip", "grey", "erase"])

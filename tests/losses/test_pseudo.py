@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from fercore.batch import UNLABELLED
+from fercore.losses.alignment import align, shares
+from fercore.losses.free_match import adaptive_thresholds, class_shares, fairness
 from fercore.losses.pseudo import (
     LABELLED,
     adaptive_margins,
@@ -14,6 +16,7 @@ from fercore.losses.pseudo import (
     masked_divergence,
     sharpen,
 )
+from fercore.losses.soft_match import soft_weights
 from tests.oracles import pseudo as oracle
 from tests.oracles.dmue import sharpen as sharpen_powers
 
@@ -85,3 +88,37 @@ def test_contrast_is_as_exact_under_mixed_precision():
     with torch.autocast("cpu", torch.bfloat16):
         mixed = contrast(first, second, mask, 0.07)
     torch.testing.assert_close(mixed, contrast(first, second, mask, 0.07))
+
+
+def test_alignment_is_remixmatch_s():
+    logits, mean = random(N, C), torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    wanted = shares(torch.tensor([3, 0, 4, 2]))
+    assert wanted.tolist() == pytest.approx([0.3, 0.1, 0.4, 0.2])  # a class without a face is not ruled out
+    found = align(logits, mean, wanted).softmax(1)
+    for row, p in zip(found.tolist(), logits.softmax(1).tolist(), strict=True):
+        assert row == pytest.approx(oracle.aligned(p, mean.tolist(), wanted.tolist()))
+    # what is guessed as often as it is wanted stays
+    torch.testing.assert_close(align(logits, wanted, wanted), logits)
+
+
+@pytest.mark.parametrize("mask", [[1, 1, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0] * 6], ids=str)
+def test_fairness_is_freematch_s(mask):
+    strong, weak = (2 * random(N, C)).requires_grad_(), (2 * random(N, C, seed=1)).softmax(1)
+    mask = torch.tensor(mask, dtype=torch.bool)
+    p, h = weak.mean(0), class_shares(weak).double()
+    h[1] = 0  # a class that nothing was given to
+    loss = fairness(strong, mask, p, h)
+    expected = oracle.self_adaptive_fairness(strong.softmax(1).tolist(), mask.tolist(), p.tolist(), h.tolist())
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    loss.backward()
+    assert strong.grad.isfinite().all()
+    assert not strong.grad[~mask].any()
+
+
+def test_thresholds_and_soft_weights_by_hand():
+    found = adaptive_thresholds(torch.tensor(0.8), torch.tensor([0.5, 0.25, 0.125]))
+    assert found.tolist() == pytest.approx([0.8, 0.4, 0.2])
+    most, mean, variance = torch.tensor([0.2, 0.5, 0.69, 0.7, 0.95]), torch.tensor(0.7), torch.tensor(0.04)
+    for sigmas in (1.0, 2.0):
+        expected = [oracle.truncated_gaussian(value, 0.7, 0.04, sigmas) for value in most.tolist()]
+        assert soft_weights(most, mean, variance, sigmas).tolist() == pytest.approx(expected, rel=1e-4)

@@ -31,6 +31,7 @@ OPTIONS = [
     ("leaf", {"consistency": "cross_entropy", "expert": "linear"}),
     ("flexmatch", {"instance": True, **EXPERTS}),
     ("adacm", EXPERTS),
+    ("leaf", {"balance": 0.01, "noise_unit": "spread", "scaled": True, "align": "labels"}),
 ]
 
 

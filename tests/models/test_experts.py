@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fercore.models.experts import EXPERTS, Experts, gate_weights
+from fercore.models.experts import EXPERTS, Experts, gate_weights, imbalance, spread
 from tests.oracles import leaf as oracle
 
 DIM = 6
@@ -108,3 +108,62 @@ def test_residual_experts_start_close_to_what_they_are_given():
         for kind, close in (("residual", True), ("bottleneck", False)):
             mixed, _ = make(kind=kind).eval()(x)
             assert ((mixed - x).norm() < 0.1 * x.norm()) == close
+
+
+def test_imbalance_is_switch_s_load_balancing_loss():
+    experts = make(n=5, top_k=2).eval()
+    _, weights, shares = experts.look(random(20, DIM))
+    expected = 0.0
+    for j in range(5):
+        chosen = sum(row[j] > 0 for row in weights.tolist()) / (20 * 2)
+        expected += 5 * chosen * sum(row[j] for row in shares.tolist()) / 20
+    assert imbalance(weights, shares).item() == pytest.approx(expected, rel=1e-5)
+    alike, one = torch.full((8, 4), 0.25), torch.eye(4)[[0] * 8]
+    assert imbalance(alike, alike) == 1
+    assert imbalance(one, one) == 4
+    torch.testing.assert_close(shares.sum(1), torch.ones(20))
+
+
+def test_balance_draws_in_experts_that_no_face_has():
+    """Two of four experts have every face; there is no noise. The gate learns to use all four."""
+    experts, x = make(n=4, top_k=2, noise=0.0), random(64, DIM).abs()
+    with torch.no_grad():
+        experts.gate.weight.copy_(torch.tensor([[0.2], [0.2], [0.0], [0.0]]).expand(4, DIM))
+    assert (experts(x)[1] > 0).float().mean(0).tolist() == [1, 1, 0, 0]
+    optimiser = torch.optim.SGD(experts.gate.parameters(), lr=0.2)
+    load = torch.zeros(4)
+    for _ in range(60):
+        _, weights, shares = experts.look(x)
+        load += (weights > 0).float().mean(0) / 60
+        imbalance(weights, shares).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert load.min() > 0.2
+
+
+def test_noise_in_units_of_the_scores_spread_does_not_drown_them():
+    scores = torch.tensor([[0.0, 2.0], [5.0, 3.0]])
+    assert spread(scores).item() == pytest.approx(1.0)  # each face's scores lie 1 from their mean
+    x = random(256, DIM)
+    chosen = {}
+    for scale in (1.0, 0.01):  # scores a hundred times smaller
+        for unit in ("absolute", "spread"):
+            experts = make(n=4, top_k=1, noise=0.1, noise_unit=unit).train()
+            with torch.no_grad():
+                experts.gate.weight.mul_(scale)
+                torch.manual_seed(0)
+                noisy = experts(x)[1].argmax(1)
+                calm = experts.eval()(x)[1].argmax(1)
+            chosen[scale, unit] = (noisy == calm).float().mean().item()
+    assert chosen[1.0, "spread"] == chosen[0.01, "spread"] > 0.85
+    assert chosen[0.01, "absolute"] < 0.4
+
+
+def test_the_start_of_residual_experts_is_a_setting():
+    x = random(9, DIM)
+    nothing, whole = make(start=0.0).eval(), make(start=1.0).eval()
+    torch.testing.assert_close(nothing(x)[0], x)
+    tenth = make().eval()
+    with torch.no_grad():
+        gap = lambda experts: experts.experts[0](x) - x  # noqa: E731
+        torch.testing.assert_close(gap(tenth), 0.1 * gap(whole))

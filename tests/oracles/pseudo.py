@@ -1,4 +1,4 @@
-"""FlexMatch's, AdaCM's and SimCLR's equations in loops."""
+"""FlexMatch's, FreeMatch's, SoftMatch's, AdaCM's and SimCLR's equations in loops."""
 
 import math
 
@@ -26,3 +26,51 @@ def contrast(first, second, mask, temperature):
         others = sum(math.exp(cosine(view, v) / temperature) for j, v in enumerate(views) if j != i)
         total -= math.log(math.exp(cosine(view, partner) / temperature) / others)
     return total / len(views) if views else 0.0
+
+
+def moving(values, start, keep):
+    """An exponential moving average over a list of values."""
+    for value in values:
+        start = keep * start + (1 - keep) * value
+    return start
+
+
+def self_adaptive_thresholds(batches, keep):
+    """FreeMatch's SAT. batches: the weak views' probabilities, step after step. Returns tau(c), p_t, h_t."""
+    classes = len(batches[0][0])
+    size = len(batches[0])
+    tau = moving([sum(map(max, batch)) / size for batch in batches], 1 / classes, keep)
+    p, h = [], []
+    for c in range(classes):
+        p.append(moving([sum(q[c] for q in batch) / size for batch in batches], 1 / classes, keep))
+        h.append(moving([sum(q.index(max(q)) == c for q in batch) / size for batch in batches], 1 / classes, keep))
+    return [value / max(p) * tau for value in p], p, h
+
+
+def self_adaptive_fairness(strong, mask, p, h):
+    """FreeMatch's SAF: strong holds probabilities; sums run over the classes that something was given to."""
+    kept = [q for q, m in zip(strong, mask, strict=True) if m]
+    if not kept:
+        return 0.0
+    classes = len(p)
+    mean = [sum(q[c] for q in kept) / len(kept) for c in range(classes)]
+    hist = [sum(q.index(max(q)) == c for q in kept) / len(kept) for c in range(classes)]
+
+    def sum_norm(values, by):
+        quotient = [v / b if b else 0.0 for v, b in zip(values, by, strict=True)]
+        return [v / sum(quotient) for v in quotient]
+
+    wanted, found = sum_norm(p, h), sum_norm(mean, hist)
+    cross_entropy = -sum(w * math.log(f + 1e-12) for w, f in zip(wanted, found, strict=True))
+    return -cross_entropy
+
+
+def truncated_gaussian(most, mean, variance, sigmas):
+    """SoftMatch's weight of one face; sigma is divided by ``sigmas``."""
+    return 1.0 if most >= mean else math.exp(-((most - mean) ** 2) / (2 * (math.sqrt(variance) / sigmas) ** 2))
+
+
+def aligned(p, mean, wanted):
+    """ReMixMatch: normalise(p * wanted / mean) of one face."""
+    drawn = [a * w / m for a, w, m in zip(p, wanted, mean, strict=True)]
+    return [value / sum(drawn) for value in drawn]
