@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-Preset = Literal["fast", "quick", "paper"]
+Preset = Literal["fast", "quick", "semi", "paper"]
 NO_WEIGHTS = "none"
 Reading = Annotated[Literal["works", "printed"], tyro.conf.arg(name="as")]
 Changes = Annotated[tuple[str, ...], tyro.conf.arg(name="set")]
@@ -50,7 +50,7 @@ def train(
     :param method: its name, e.g. baseline.
     :param condition: what is done to the training set: clean, noise:0.3, imbalance:100, labels:100, annotators:A+B or
         annotators:NAME (the dataset's column label_NAME), joined by '+'.
-    :param preset: fast (seconds), quick (a minute on a laptop), paper (a GPU).
+    :param preset: fast (seconds), quick (a minute on a laptop), semi (semi-supervised methods alike), paper (a GPU).
     :param recipe: how any method is trained: fast, quick, full, paper, a paper's own (rac_rsl, dmue, ada_df, la_net,
         leaf) or MINE.toml; the preset's if left out.
     :param data: a folder in fercore's format; BlendFER if left out.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from fercore.losses.alignment import align, shares, uniform
 from fercore.losses.ambiguous import ambiguous_consistency, positive_set
 from fercore.losses.attention import attention_consistency
+from fercore.losses.free_match import adaptive_thresholds, class_shares, fairness
 from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
 from fercore.losses.labelled import labelled_cross_entropy, membership
 from fercore.losses.landmark_contrast import landmark_contrast, positive_pairs, pseudo_labels
@@ -38,13 +40,16 @@ from fercore.losses.similarity import (
     similarity_vector,
     weighted_cross_entropy,
 )
+from fercore.losses.soft_match import soft_weights
 
 __all__ = [
     "LOSSES",
     "OURS",
     "Loss",
     "adaptive_margins",
+    "adaptive_thresholds",
     "aggregate",
+    "align",
     "ambiguous_consistency",
     "attention_consistency",
     "auxiliary_cross_entropy",
@@ -53,9 +58,11 @@ __all__ = [
     "averaged_distribution",
     "class_balanced_cross_entropy",
     "class_distributions",
+    "class_shares",
     "class_weights",
     "confident",
     "contrast",
+    "fairness",
     "flexible_thresholds",
     "fuse",
     "kl_to_prediction",
@@ -78,11 +85,14 @@ __all__ = [
     "relations",
     "relative_confidence",
     "rise",
+    "shares",
     "sharpen",
     "similarity_preserving",
     "similarity_vector",
     "smooth_labels",
     "soft_cross_entropy",
+    "soft_weights",
+    "uniform",
     "weighted_cross_entropy",
 ]
 
@@ -104,6 +114,13 @@ class Loss(NamedTuple):
 
 LOSSES = (
     Loss(labelled_cross_entropy, OURS, "", "L_ce over the faces with a label"),
+    Loss(align, "ReMixMatch", "section 3.1", "DA(p), as logits"),
+    Loss(shares, OURS, "", "p(y)"),
+    Loss(uniform, OURS, "", "1 / C"),
+    Loss(adaptive_thresholds, "FreeMatch", "section 4.1", "tau_t(c)"),
+    Loss(class_shares, "FreeMatch", "section 4.2", "Hist"),
+    Loss(fairness, "FreeMatch", "section 4.2", "L_f"),
+    Loss(soft_weights, "SoftMatch", "section 3.1", "lambda(p)"),
     Loss(membership, OURS, "", "y, one-hot"),
     Loss(class_weights, "RAC + RSL", "equation 4", "B_l"),
     Loss(attention_consistency, "RAC + RSL", "equations 3 and 5", "l_cons"),

@@ -1,4 +1,4 @@
-"""Distribution alignment: guesses about unlabelled faces, drawn towards a wanted share of each class."""
+"""Distribution alignment: guesses about unlabelled faces, drawn towards wanted shares (Berthelot et al., ICLR 2020)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MEMORY = 0.99
 
 
 def align(logits: Tensor, mean: Tensor, wanted: Tensor) -> Tensor:
-    """Logits whose softmax is p * wanted / mean, normalised (ReMixMatch, Berthelot et al., 2020; SoftMatch).
+    """Logits whose softmax is p * wanted / mean, normalised (ReMixMatch, section 3.1; SoftMatch draws to alike ones).
 
     A class that the network gives too often loses, one that it gives too seldom gains, so that no class can swallow
     the others by its own pseudo-labels.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def adaptive_thresholds(confidence: Tensor, mean: Tensor) -> Tensor:
-    """tau_t(c) = p_t(c) / max p_t * tau_t: classes that are given less get a lower one (FreeMatch, SAT).
+    """tau_t(c) = p_t(c) / max p_t * tau_t: classes that are given less get a lower one (FreeMatch, section 4.1).
 
     :param confidence: tau_t, (), running mean of the largest probability. mean: p_t, (C,), running mean prediction.
     :return: (C,).
@@ -17,12 +17,12 @@ def adaptive_thresholds(confidence: Tensor, mean: Tensor) -> Tensor:
 
 
 def class_shares(probabilities: Tensor) -> Tensor:
-    """Share of the faces whose likeliest class is c: the paper's Hist. (N, C) -> (C,), without gradient."""
+    """Share of the faces whose likeliest class is c: Hist (FreeMatch, section 4.2). (N, C) -> (C,), no gradient."""
     return F.one_hot(probabilities.detach().argmax(1), probabilities.shape[1]).float().mean(0)
 
 
 def fairness(logits: Tensor, mask: Tensor, mean: Tensor, share: Tensor) -> Tensor:
-    """Self-adaptive fairness: -H(SumNorm(p_t / h_t), SumNorm(p / h)), H the cross-entropy (FreeMatch, SAF).
+    """Self-adaptive fairness: -H(SumNorm(p_t / h_t), SumNorm(p / h)), H cross-entropy (FreeMatch, section 4.2).
 
     p and h are the mean prediction and the shares of the likeliest classes among the mask's strong views,
     p_t and h_t running ones over all weak views. A class that nothing was given to counts 0 on its side (released

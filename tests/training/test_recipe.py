@@ -31,7 +31,7 @@ def test_fast_and_quick_train_as_they_always_did():
 
 
 def test_every_recipe_is_whole_and_every_method_knows_one_for_its_paper():
-    assert {"fast", "quick", "full", "paper", "rac_rsl", "dmue", "ada_df", "la_net", "leaf"} <= set(RECIPES)
+    assert {"fast", "quick", "full", "semi", "paper", "rac_rsl", "dmue", "ada_df", "la_net", "leaf"} <= set(RECIPES)
     for name in RECIPES:
         assert TrainConfig.named(name).batch_size > 0
     assert {method.paper_recipe for method in METHODS.values()} <= set(RECIPES)
