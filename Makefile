@@ -9,10 +9,10 @@ START = runs/landmarks-clean-quick-$$seed/model.safetensors
 export GOMP_SPINCOUNT ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab notebooks results bench check clean
+.PHONY: help course test lab notebooks results bench check clean test-paper gpu
 
 help:  ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Installed again only when pyproject.toml changes: the stamp carries the time of the last success.
 $(STAMP): pyproject.toml
@@ -28,6 +28,12 @@ course: $(STAMP)  ## run every lesson (PRESET=quick), executed copies in runs/le
 
 test: $(STAMP)  ## unit tests, lessons at preset fast, style
 	$(RUN) -m pytest
+
+test-paper: $(STAMP)  ## nightly: preset paper of every method on a CPU, some minutes (PAPER_STEPS=100 PAPER_SIZE=48)
+	PAPER_STEPS=$${PAPER_STEPS:-100} $(RUN) -m pytest tests/paper
+
+gpu: $(STAMP)  ## ten minutes of a GPU: baseline and the five methods on DATA=data/ferplus at 112 pixels, side by side
+	$(RUN) -m notebooks.tools.gpu --data $(or $(DATA),data/ferplus)
 
 lab: $(STAMP)  ## open the lessons in JupyterLab
 	$(RUN) -m jupyterlab notebooks

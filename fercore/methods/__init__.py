@@ -85,12 +85,13 @@ def build(
     preset: str = "quick",
     seed: int = 0,
     printed: bool = False,
+    dataset: str = "rafdb",
     **overrides: Any,
 ) -> Method:
     """A method with its preset's settings, some of them overridden: ``build("baseline", backbone="resnet18")``.
 
     method: its name, or a class of your own. printed: with what its paper prints where our settings differ, see
-    ``NetworkConfig.printed``.
+    ``NetworkConfig.printed``. dataset: for which preset paper's settings are, where a paper has several.
 
     Equal seeds give equal weights; the caller's random state is left as it was.
     Raises ValueError for an unknown method, preset or setting, or weights that do not fit.
@@ -98,7 +99,7 @@ def build(
     kind = method_class(method)
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known are {', '.join(PRESETS)}")
-    config = getattr(kind.config_class, preset)()
+    config = kind.config_class.paper(dataset) if preset == "paper" else getattr(kind.config_class, preset)()
     config = config.printed() if printed else config
     known = [field.name for field in fields(config)]
     for key in overrides:

@@ -71,7 +71,7 @@ class AdaDFConfig(NetworkConfig):
         return cls(freeze=False)
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """Section 4.2 and Table 1."""
         less_certain = {"threshold": 0.5, "beta": 5 / 75} if dataset in ("affectnet", "sfew") else {}
         return replace(super().paper(dataset), size=100, **less_certain)

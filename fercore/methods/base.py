@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fercore.datasets import FaceDataset
 
 
-PAPER_DATASETS = ("raf-db", "ferplus", "affectnet", "sfew")
+PAPER_DATASETS = ("rafdb", "ferplus", "affectnet", "sfew")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class NetworkConfig:
         return cls.quick()
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The papers' usual set-up, for a GPU; their MS-Celeb-1M weights come from a local file (``weights=FILE``).
 
         dataset: whose settings, where a paper has several; preset paper is RAF-DB's. Raises ValueError if unknown.

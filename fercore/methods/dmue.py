@@ -73,7 +73,7 @@ class DMUEConfig(NetworkConfig):
             raise ValueError("temperature must be above 0, beta in (0, 1], omega, gamma and ramp at least 0")
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The usual set-up, with similarities as printed and the confidence relative, as which it works."""
         return replace(super().paper(dataset), stretched=False)
 

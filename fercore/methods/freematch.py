@@ -28,7 +28,7 @@ class FreeMatchConfig(SemiConfig):
     fair: float = 0.01
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The usual set-up, with the paper's memory."""
         return replace(super().paper(dataset), keep=0.999)
 

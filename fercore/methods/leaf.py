@@ -49,9 +49,9 @@ class LEAFConfig(SemiConfig):
         return cls(reversed=True, ramp=1.0)
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The usual set-up, with the number of experts of Figure 6, and the roles of the released code, which work."""
-        return replace(super().paper(dataset), n=2 if dataset == "raf-db" else 4, reversed=True)
+        return replace(super().paper(dataset), n=2 if dataset == "rafdb" else 4, reversed=True)
 
     def printed(self) -> Self:
         """The paper's roles, lambda from the start: every face fell to the same few classes."""

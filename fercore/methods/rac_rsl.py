@@ -82,7 +82,7 @@ class RACRSLConfig(NetworkConfig):
     ramp: float = 0.2
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The usual set-up, as printed."""
         return super().paper(dataset).printed()
 

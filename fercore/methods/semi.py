@@ -73,7 +73,7 @@ class SemiConfig(NetworkConfig):
         return replace(cls.quick(), **PROTOCOL)
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The usual set-up; an average of the weights is deployed."""
         return replace(super().paper(dataset), ema=0.999)
 

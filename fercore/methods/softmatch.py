@@ -29,7 +29,7 @@ class SoftMatchConfig(SemiConfig):
     sigmas: float = 2.0
 
     @classmethod
-    def paper(cls, dataset: str = "raf-db") -> Self:
+    def paper(cls, dataset: str = "rafdb") -> Self:
         """The usual set-up, with the paper's memory."""
         return replace(super().paper(dataset), keep=0.999)
 

@@ -120,8 +120,8 @@ def bench(
 
 
 def _runner(name: str, data: FaceDataset, preset: str, recipe: str, training: dict, settings: dict) -> _Runner:
-    config = TrainConfig.preset(preset, method_class(name), recipe, **training)
-    method = build(name, len(data.classes), preset, **config.sized(settings))
+    config, settings = TrainConfig.preset(preset, method_class(name), recipe, **training).sized(settings)
+    method = build(name, len(data.classes), preset, **settings)
     method.before_training(data)
     step = Step(method, config)
     weak = config.augmentation

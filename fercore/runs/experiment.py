@@ -18,6 +18,7 @@ from fercore.datasets.corruptions import describe_change
 from fercore.datasets.identity import data_name
 from fercore.files import write_json
 from fercore.methods import PRESETS, Method, build, method_class, method_name
+from fercore.methods.base import PAPER_DATASETS
 from fercore.runs.collapse import collapse
 from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.runs.insight import insight
@@ -135,8 +136,8 @@ def run_experiment(
     train = apply_condition(clean, experiment.condition, experiment.seed)
     val = faces.where("val") if (faces.split == "val").any() else None
     measured = faces.where(on)
-    config = experiment.config
-    settings = {"printed": experiment.printed, **config.sized(experiment.settings)}
+    config, settings = experiment.config.sized(experiment.settings)
+    settings = {"printed": experiment.printed, **_of_paper(experiment), **settings}
     method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **settings)
 
     described = {
@@ -179,6 +180,15 @@ def run_experiment(
         write_json(out / HISTORY, history)
         write_json(out / RESULT, result)
     return result
+
+
+def _of_paper(experiment: Experiment) -> dict[str, str]:
+    """Whose settings preset paper takes: the dataset's, if the papers used it, else RAF-DB's."""
+    name = experiment.data_name.split("@")[0]
+    if experiment.preset != "paper" or name in PAPER_DATASETS:
+        return {"dataset": name} if name in PAPER_DATASETS else {}
+    print(f"preset paper: no paper's settings are for {name}; these are those for RAF-DB", file=sys.stderr)
+    return {}
 
 
 def record(result: dict[str, Any], file: Path) -> None:

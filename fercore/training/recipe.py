@@ -104,9 +104,11 @@ class Recipe:
         look = replace(self.augmentation, **{name: value for name, value in values.items() if name in view})
         return replace(self, **{name: value for name, value in values.items() if name in own}, augmentation=look)
 
-    def sized(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """A method's settings, with the recipe's size unless they have one."""
-        return {"size": self.size, **settings} if self.size else settings
+    def sized(self, settings: dict[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """The recipe and a method's settings, agreed on the size of the images: the settings' if they name one."""
+        if "size" in settings:
+            return replace(self, size=0), settings
+        return self, {"size": self.size, **settings} if self.size else settings
 
     @classmethod
     def named(cls, name: str | Path) -> Self:

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,6 +193,16 @@ def test_where_a_backbone_starts_is_never_silent(data, capsys, tmp_path, monkeyp
     assert "there are no ImageNet weights for backbone light; use face, none or a file" in said
     said = refuse(capsys, "train", "ada_df", *paper, "--weights", "none", "--set", "size=32")
     assert "the frozen stages would stay random: give --weights, or --settings freeze=False" in said
+
+
+def test_preset_paper_takes_the_datasets_own_settings(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = ("--preset", "paper", "--backbone", "light", "--weights", "none", "--size", "32", "--set", "steps=1")
+    shutil.copytree(data, "mine")
+    for name, experts in {"ferplus": 4, "rafdb": 2}.items():
+        Path("mine/summary.json").write_text(json.dumps({"dataset": name}))
+        call(capsys, "train", "leaf", *few, "--data", "mine", "--out", name)
+        assert json.loads(Path(name, "config.json").read_text())["settings"]["n"] == experts
 
 
 def test_as_printed_is_a_variant_of_its_own(data, capsys, tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def test_preset_paper_is_what_the_papers_say():
     assert [75 * c.beta for c in (config.paper(), config.paper("sfew"))] == pytest.approx([3, 5])
     experts = method_class("leaf").config_class
     assert (experts.paper().n, experts.paper("ferplus").n) == (2, 4)
-    with pytest.raises(ValueError, match="unknown dataset 'mine'; the papers' settings are for raf-db"):
+    with pytest.raises(ValueError, match="unknown dataset 'mine'; the papers' settings are for rafdb"):
         experts.paper("mine")
 
 
