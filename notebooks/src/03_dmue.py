@@ -40,35 +40,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
-from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from fercore import viz
 from fercore.course import check, read_table, runs_folder
-from fercore.datasets import UNLABELLED, apply_condition, blendfer
+from fercore.course.noisy_faces import exam, fit_watched, noisy_faces, train_baseline
 from fercore.losses.latent import auxiliary_cross_entropy, latent_distribution
 from fercore.losses.ramps import ramps
 from fercore.losses.similarity import similarity_vector
 from fercore.methods import METHODS, build
 from fercore.metrics import kl_divergence
-from fercore.training import TrainConfig, evaluate, fit, predict
+from fercore.training import TrainConfig
 from fercore.viz.style import new_figure, styled
 
-data = blendfer.open()
-names = data.classes
-test = data.where("test")
-train = apply_condition(data.where("train"), "noise:0.3+labels:1500", SEED)
-train = train.select(torch.nonzero(train.label != UNLABELLED).flatten())  # these methods do not look at the others
+noisy = noisy_faces("noise:0.3+labels:1500", PRESET, SEED)  # these methods do not look at faces without a label
+train, test, names, groups = noisy.train, noisy.test, noisy.names, noisy.groups
+watched, label, truth, here = noisy.watched, noisy.label, noisy.truth, noisy.here
 shorter = {"epochs": 18} if PRESET == "quick" else {}
-if PRESET == "fast":  # a few faces: enough to see that every cell runs, far too few to learn from
-    train, test = (part.select(range(0, len(part), len(part) // 300)) for part in (train, test))
-flipped = train.label != train.clean_label
-on_label = train.distribution[torch.arange(len(train)), train.label]
-groups = {
-    "clear": ~flipped & (on_label >= 0.7),
-    "ambiguous": ~flipped & (on_label < 0.7),
-    "flipped": flipped,
-}
 print(f"{len(train):,} training faces: " + ", ".join(f"{int(m.sum()):,} {name}" for name, m in groups.items()))
 
 # %% [markdown]
@@ -93,15 +81,14 @@ print(f"{len(train):,} training faces: " + ", ".join(f"{int(m.sum()):,} {name}" 
 # label.
 
 # %%
-smile, anger = names.index("happiness"), names.index("anger")
-wrong = int((train.distribution[:, smile] * flipped * (1 + (train.label == anger))).argmax())  # a smile called anger
-label = names[train.label[wrong]]
+wrong = noisy.example("happiness", "anger")  # a smile called anger
+called = names[train.label[wrong]]
 steps = [
-    {"name": f"labelled {label}", "image": train.images[wrong], "note": "in truth:\nhappiness"},
+    {"name": f"labelled {called}", "image": train.images[wrong], "note": "in truth:\nhappiness"},
     {"name": "shared stages", "text": "convolutions", "note": "one for all"},
     {
-        "name": f"{label} branch",
-        "text": f"learned nothing\nlabelled {label}",
+        "name": f"{called} branch",
+        "text": f"learned nothing\nlabelled {called}",
         "strong": True,
         "note": "one of seven;\nsix classes each",
     },
@@ -115,7 +102,7 @@ steps = [
 ]
 viz.show(
     viz.pipeline(steps, "DMUE"),
-    alt=f"A smiling face labelled {label}; shared stages, the {label} branch, what it mines, the target branch.",
+    alt=f"A smiling face labelled {called}; shared stages, the {called} branch, what it mines, the target branch.",
 )
 
 # %% [markdown]
@@ -253,53 +240,31 @@ for name, variant in (
 # %% [markdown]
 # ## Training
 #
-# The baseline first, on the same noisy labels. **Time:** about a minute.
+# The baseline first, on the same noisy labels. (What lessons 03 to 05 share, this training among it, is written once,
+# in `fercore/course/noisy_faces.py`.) **Time:** about a minute.
 
 # %%
-config = TrainConfig.preset(PRESET, METHODS["baseline"], seed=SEED, **shorter)
-baseline = build("baseline", classes=len(names), preset=PRESET, seed=SEED)
-fit(baseline, train, config, out=runs_folder("03_dmue", f"baseline-few-{PRESET}-{SEED}"), resume=True)
-baseline.eval().cpu()  # where there is a GPU, fit left it there
-before = evaluate(baseline, test)
+baseline = train_baseline(noisy, **shorter)
 
 # %% [markdown]
-# Then DMUE. We **watch** the training faces: before the training and after each third of it we note what is mined for
-# them, in a small file each. **Time:** two to four minutes.
+# Then DMUE. We **watch** the training faces: `fit_watched` trains and, before the training and after each third of it,
+# notes what `dmue.explain` says is mined for them, in a small file each. **Time:** two to four minutes.
 
 # %%
 dmue = build("dmue", classes=len(names), preset=PRESET, seed=SEED)
 print(dmue.config)
 folder = runs_folder("03_dmue", f"dmue-few-{PRESET}-{SEED}")
-watched = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:1500]
-label, truth = train.label[watched], train.distribution[watched]
-here = {name: member[watched] for name, member in groups.items()}
-
-
-@torch.inference_mode()
-def look(epoch):
-    """Note what is mined for the watched faces, and how far their labels are trusted."""
-    dmue.eval()  # fit switches back to training
-    device = next(dmue.parameters()).device
-    parts = [dmue.explain(train.batch(rows, device)) for rows in watched.split(100)]
-    seen = {name: torch.cat([part[name] for part in parts]).cpu() for name in ("latent", "confidence")}
-    seen |= {name: parts[0][name].cpu() for name in ("relations", "relations_auxiliary")}
-    save_file({name: value.contiguous() for name, value in seen.items()}, folder / f"epoch-{epoch}.safetensors")
-
-
 config = TrainConfig.preset(PRESET, METHODS["dmue"], seed=SEED, **shorter)
 last = config.epochs
 moments = sorted({0, last // 3, 2 * last // 3, last})
-look(0)
-history = fit(
-    dmue,
-    train,
-    config,
-    out=folder,
-    resume=True,
-    after_epoch=lambda entry: look(entry["epoch"] + 1) if entry["epoch"] + 1 in moments else None,
-)
-dmue.eval().cpu()
-by_epoch = {epoch: load_file(folder / f"epoch-{epoch}.safetensors") for epoch in moments}
+
+
+def relations(first):
+    """How alike the first hundred watched faces are, in the target branch and in the others."""
+    return {name: first[name] for name in ("relations", "relations_auxiliary")}
+
+
+history, by_epoch = fit_watched(dmue, noisy, config, folder, ("latent", "confidence"), moments.__contains__, relations)
 viz.show(
     viz.learning_curves(history),
     alt="The loss terms over the epochs: " + "; ".join(f"{k} {v:.2f}" for k, v in history[-1]["losses"].items()),
@@ -313,14 +278,10 @@ viz.show(
 _, falling = ramps((last - 0.5) / last, dmue.config.beta, dmue.config.ramp)
 print(f"weight of the branches in the last epoch: about {falling:.2f}, ", end="")
 print(f"so their loss is about {history[-1]['losses']['auxiliary'] / falling:.2f}")
-after = evaluate(dmue, test)
-print(f"{'on the clean exam':<28}{'baseline':>9}{'DMUE':>9}")
-for name, text in (("overall", "overall accuracy"), ("mean", "mean accuracy")):
-    print(f"{text:<28}{before[name]:>9.1%}{after[name]:>9.1%}")
-print(f"{'JS divergence to the truth':<28}{before['js_truth']:>9.3f}{after['js_truth']:>9.3f}")
-said, flips = [predict(model, train.select(watched.tolist())) for model in (baseline, dmue)], here["flipped"]
+exam({"baseline": baseline, "DMUE": dmue}, test)
+said, flips = [noisy.answers(model) for model in (baseline, dmue)], here["flipped"]
 print("of the training faces with a flipped label")
-for text, kind in (("  answered with that label", label), ("  answered rightly", train.clean_label[watched])):
+for text, kind in (("  answered with that label", label), ("  answered rightly", noisy.clean_label)):
     print(f"{text:<28}" + "".join(f"{(p.argmax(1) == kind)[flips].float().mean():>9.0%}" for p in said))
 
 # %% [markdown]
@@ -385,7 +346,7 @@ table = {"all faces": doubtful, **{name: member & doubtful for name, member in h
 print(f"mean KL to the truth{'':<12}" + "".join(f"{name:>12}" for name in table) + f"{'true class found':>20}")
 for name, distribution in {**mined, "baseline's softmax": rival}.items():
     distances = [far(distribution)[member].mean().item() for member in table.values()]
-    found = (distribution.argmax(1) == train.clean_label[watched])[here["flipped"]].float().mean()
+    found = (distribution.argmax(1) == noisy.clean_label)[here["flipped"]].float().mean()
     print(f"{name:<32}" + "".join(f"{value:>12.3f}" for value in distances) + f"{found:>20.0%}")
 
 # %% [markdown]
@@ -663,19 +624,19 @@ repaired = None  # a number between 0 and 1
 
 # %% tags=["check"]
 latent = by_epoch[last]["latent"]
-true_share = (latent.argmax(1) == train.clean_label[watched])[here["flipped"]].float().mean().item()
+true_share = (latent.argmax(1) == noisy.clean_label)[here["flipped"]].float().mean().item()
 check(
     repaired,
     lambda value: abs(value - true_share) < 0.005,
     right=f"Right: {true_share:.0%}. But who tells you which faces are flipped?",
-    hint="by_epoch[last]['latent'].argmax(1), compared with train.clean_label[watched], where here['flipped'].",
+    hint="by_epoch[last]['latent'].argmax(1), compared with noisy.clean_label, where here['flipped'].",
 )
 
 # %% [markdown]
 # <details><summary><b>Solution</b></summary>
 #
 # ```python
-# found = by_epoch[last]["latent"].argmax(1) == train.clean_label[watched]
+# found = by_epoch[last]["latent"].argmax(1) == noisy.clean_label
 # repaired = found[here["flipped"]].float().mean().item()
 # ```
 # </details>

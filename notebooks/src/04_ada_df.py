@@ -41,28 +41,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
-from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from fercore import viz
 from fercore.course import check, read_table, runs_folder
-from fercore.datasets import apply_condition, blendfer
+from fercore.course.noisy_faces import by_heart, exam, fit_watched, noisy_faces, train_baseline
 from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
 from fercore.losses.ramps import ramps
 from fercore.losses.rank import rank_regularisation
 from fercore.methods import METHODS, build, deploy
 from fercore.methods.ada_df import weigh
 from fercore.metrics import js_divergence
-from fercore.training import TrainConfig, evaluate, fit, predict
+from fercore.training import TrainConfig
 
-data = blendfer.open()
-names = data.classes
-test = data.where("test")
-train = apply_condition(data.where("train"), "noise:0.3", SEED)
-if PRESET == "fast":  # a few faces: enough to see that every cell runs, far too few to learn from
-    train, test = (part.select(range(0, len(part), len(part) // 300)) for part in (train, test))
-flipped = train.label != train.clean_label
+noisy = noisy_faces("noise:0.3", PRESET, SEED)
+train, test, names = noisy.train, noisy.test, noisy.names
+groups, flipped = noisy.groups, noisy.flipped
 print(f"{len(train):,} training faces, {flipped.float().mean():.0%} of them with a flipped label")
 
 # %% [markdown]
@@ -77,11 +72,8 @@ print(f"{len(train):,} training faces, {flipped.float().mean():.0%} of them with
 #   annotators already took for something else (about half of them);
 # - **flipped**: the label was replaced.
 
+
 # %%
-on_label = train.distribution[torch.arange(len(train)), train.label]
-groups = {"clear": ~flipped & (on_label >= 0.7), "ambiguous": ~flipped & (on_label < 0.7), "flipped": flipped}
-
-
 def caption(row):
     """Label and true main emotion of a training face, on two lines."""
     share, main = train.distribution[row].max(0)
@@ -135,19 +127,18 @@ for name, member in groups.items():
 # alone is kept.
 
 # %%
-smile, anger = names.index("happiness"), names.index("anger")
-example = int((train.distribution[:, smile] * flipped * (1 + (train.label == anger))).argmax())  # a smile called anger
-label = names[train.label[example]]
+example = noisy.example("happiness", "anger")  # a smile called anger
+called = names[train.label[example]]
 steps = [
-    {"name": f"labelled {label}", "image": train.images[example], "note": "in truth:\nhappiness"},
+    {"name": f"labelled {called}", "image": train.images[example], "note": "in truth:\nhappiness"},
     {"name": "helper", "text": "auxiliary\nbranch", "strong": True, "note": "what does\nthis face look like?"},
-    {"name": "class mean", "text": f"of all faces\nlabelled {label}", "note": "what do such\nfaces look like?"},
+    {"name": "class mean", "text": f"of all faces\nlabelled {called}", "note": "what do such\nfaces look like?"},
     {"name": "mixture", "text": "w · class +\n(1 − w) · face", "note": "w: how much is\nthe label trusted?"},
     {"name": "target", "text": "target\nbranch", "strong": True, "note": "learns the mixture;\nis kept"},
 ]
 viz.show(
     viz.pipeline(steps, "Ada-DF"),
-    alt=f"A smiling face labelled {label}, the auxiliary branch, the class mean, their mixture, the target branch.",
+    alt=f"A smiling face labelled {called}, the auxiliary branch, the class mean, their mixture, the target branch.",
 )
 
 # %% [markdown]
@@ -324,42 +315,32 @@ assert np.allclose(ramps(0.08, 0.04), (1, np.exp(-1 / 4)))
 # %% [markdown]
 # ## Training
 #
-# First the baseline of lesson 01, on the same noisy labels. **Time:** one or two minutes.
+# First the baseline of lesson 01, on the same noisy labels. (What lessons 03 to 05 share, this training among it, is
+# written once, in `fercore/course/noisy_faces.py`.) **Time:** one or two minutes.
 
 # %%
-config = TrainConfig.preset(PRESET, METHODS["baseline"], seed=SEED)
-baseline = build("baseline", classes=len(names), preset=PRESET, seed=SEED)
-fit(baseline, train, config, out=runs_folder("04_ada_df", f"baseline-{PRESET}-{SEED}"), resume=True)
-baseline.eval().cpu()  # where there is a GPU, fit left it there
-before = evaluate(baseline, test)
+baseline = train_baseline(noisy)
 
 # %% [markdown]
-# Now Ada-DF. We **watch** some training faces, drawn at random: before the training and after each epoch we note what
-# the model makes of them, in a small file each. **Time:** two or three minutes.
+# Now Ada-DF. We **watch** some training faces, drawn at random: `fit_watched` trains and, before the training and after
+# each epoch, notes what `ada_df.explain` says of them, in a small file each. **Time:** two or three minutes.
 
 # %%
 ada_df = build("ada_df", classes=len(names), preset=PRESET, seed=SEED)
 print(ada_df.config)
 folder = runs_folder("04_ada_df", f"ada_df-{PRESET}-{SEED}")
-watched = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:1500]
-
-
-@torch.inference_mode()
-def look(epoch):
-    """Note the label distributions and weights of the watched faces, and what was gathered for the class means."""
-    ada_df.eval()  # fit switches back to training
-    device = next(ada_df.parameters()).device
-    parts = [ada_df.explain(train.batch(rows, device)) for rows in watched.split(100)]
-    seen = {name: torch.cat([part[name] for part in parts]).cpu() for name in ("label_distribution", "confidence")}
-    seen |= {"sums": ada_df.sums.cpu(), "counts": ada_df.counts.cpu()}
-    save_file(seen, folder / f"epoch-{epoch}.safetensors")
-
-
-look(0)
+watched, label, truth, here = noisy.watched, noisy.label, noisy.truth, noisy.here
 config = TrainConfig.preset(PRESET, METHODS["ada_df"], seed=SEED)
-history = fit(ada_df, train, config, out=folder, resume=True, after_epoch=lambda entry: look(entry["epoch"] + 1))
-ada_df.eval().cpu()
-by_epoch = [load_file(folder / f"epoch-{epoch}.safetensors") for epoch in range(len(history) + 1)]
+
+
+def gathered(_):
+    """What was gathered for the class means."""
+    return {"sums": ada_df.sums, "counts": ada_df.counts}
+
+
+kept = ("label_distribution", "confidence")
+history, by_epoch = fit_watched(ada_df, noisy, config, folder, kept, once=gathered)
+last = len(history)
 viz.show(
     viz.learning_curves(history),
     alt="The three loss terms over the epochs: " + "; ".join(f"{k} {v:.2f}" for k, v in history[-1]["losses"].items()),
@@ -375,8 +356,7 @@ viz.show(
 # more than $\tfrac17 \approx 0.14$, and its favourite is the true one far more often than one time in seven:
 
 # %%
-truth = train.distribution[watched]
-for epoch, seen in enumerate(by_epoch):
+for epoch, seen in by_epoch.items():
     favourite = seen["label_distribution"].max(1)
     hits = (favourite.indices == truth.argmax(1)).float().mean()
     print(
@@ -385,11 +365,7 @@ for epoch, seen in enumerate(by_epoch):
     )
 
 # %%
-after = evaluate(ada_df, test)
-print(f"{'on the clean exam':<28}{'baseline':>9}{'Ada-DF':>9}")
-for name, text in (("overall", "overall accuracy"), ("mean", "mean accuracy")):
-    print(f"{text:<28}{before[name]:>9.1%}{after[name]:>9.1%}")
-print(f"{'JS divergence to the truth':<28}{before['js_truth']:>9.3f}{after['js_truth']:>9.3f}")
+exam({"baseline": baseline, "Ada-DF": ada_df}, test)
 
 # %% [markdown]
 # One run proves little; means over seeds come further down. What is delivered is the target branch with its attention
@@ -412,8 +388,6 @@ for title, model in (("while training", ada_df), ("delivered", slim), ("baseline
 
 
 # %%
-label = train.label[watched]
-last = len(by_epoch) - 1
 settings = ada_df.config
 
 
@@ -428,7 +402,7 @@ def mix(epoch=last, w_min=settings.smallest, t=settings.threshold):
 
 def one_face(epoch=last, group="flipped", face=0, w_min=settings.smallest, t=settings.threshold):
     """Label, class and fused distribution of one watched face."""
-    members = torch.nonzero(groups[group][watched]).flatten()
+    members = torch.nonzero(here[group]).flatten()
     row = int(members[face % len(members)])
     parts, weight = mix(epoch, w_min, t)
     title = f"a face of the group “{group}”, after epoch {epoch}: w = {weight[row]:.2f}"
@@ -453,10 +427,10 @@ viz.explore(
 # %%
 def all_epochs(group="flipped", face=0):
     """One row an epoch."""
-    row = int(torch.nonzero(groups[group][watched]).flatten()[face])
-    parts = [mix(epoch)[0] for epoch in range(len(by_epoch))]
+    row = int(torch.nonzero(here[group]).flatten()[face])
+    parts = [mix(epoch)[0] for epoch in by_epoch]
     panels = {kind: torch.stack([part[kind][row] for part in parts]) for kind in parts[0]}
-    stages = ["untrained", *(f"epoch {epoch}" for epoch in range(1, len(by_epoch)))]
+    stages = ["untrained", *(f"epoch {epoch}" for epoch in range(1, last + 1))]
     return viz.mixing(train.images[watched[row]], panels, truth[row], names, int(label[row]), stages)
 
 
@@ -501,7 +475,7 @@ viz.explore(
 # What the classes' means give to their own emotion decides whether $t$ lets them through:
 
 # %%
-for epoch, seen in enumerate(by_epoch[1:], start=1):
+for epoch, seen in list(by_epoch.items())[1:]:
     own = (seen["sums"] / seen["counts"].clamp(min=1)[:, None]).diagonal()
     print(f"epoch {epoch}: own emotion {own.min():.2f} to {own.max():.2f}", end="; ")
     print(", ".join(f"t = {t}: {int((own >= t).sum())} trusted" for t in (0.3, 0.5, settings.threshold)))
@@ -520,7 +494,6 @@ print(f"{really.diagonal().min():.2f} to {really.diagonal().max():.2f} without")
 
 # %%
 weight = by_epoch[last]["confidence"]
-here = {name: member[watched] for name, member in groups.items()}
 viz.show(
     viz.weights_by_group(weight, here, "Whose label is trusted?", "mean weight of both branches, not stretched"),
     alt="Histograms of the attention weight: "
@@ -542,11 +515,12 @@ viz.show(
 # that the helper's label distribution gives to the label. It needs no attention module.
 
 # %%
-rival_of = [seen["label_distribution"][range(len(label)), label] for seen in by_epoch]
+rival_of = {epoch: seen["label_distribution"][range(len(label)), label] for epoch, seen in by_epoch.items()}
 print("AUROC               flipped labels            ambiguous against clear")
 print("                 weight   p(label)               weight   p(label)")
 calm = ~here["flipped"]
-for epoch, (seen, rival) in enumerate(zip(by_epoch, rival_of, strict=True)):
+for epoch, seen in by_epoch.items():
+    rival = rival_of[epoch]
     found = [roc_auc_score(calm, score) for score in (seen["confidence"], rival)]
     found += [roc_auc_score(here["clear"][calm], score[calm]) for score in (seen["confidence"], rival)]
     print(f"after epoch {epoch}  {found[0]:8.3f}{found[1]:11.3f}{found[2]:21.3f}{found[3]:11.3f}")
@@ -607,11 +581,7 @@ print("nearest first:", ", ".join(f"{name} {value:.3f}" for name, value in ranki
 # flipped training face with its wrong label.
 
 # %%
-by_heart = predict(baseline, train.select(watched.tolist())).argmax(1)
-flips = here["flipped"]
-for title, faces in (("flipped", flips), ("left alone", ~flips)):
-    said, true = ((by_heart == kind)[faces].float().mean() for kind in (label, train.clean_label[watched]))
-    print(f"{title:<12}the baseline answers the label given in {said:.0%}, the right one in {true:.0%}")
+by_heart(noisy, noisy.answers(baseline))
 
 # %% [markdown]
 # One in seven is guessing. If the baseline gives flipped faces their right emotion far more often than the wrong label,

@@ -41,25 +41,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
-from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from fercore import viz
 from fercore.course import check, read_table, runs_folder
-from fercore.datasets import apply_condition, blendfer
+from fercore.course.noisy_faces import by_heart, exam, fit_watched, noisy_faces, train_baseline
 from fercore.losses.landmark_contrast import landmark_contrast, positive_pairs, pseudo_labels
 from fercore.losses.neighbours import aggregate, average_over_epochs, neighbours
 from fercore.methods import METHODS, build, deploy
 from fercore.metrics import js_divergence, landmark_nme
-from fercore.training import TrainConfig, evaluate, fit, predict
+from fercore.training import TrainConfig
 
-data = blendfer.open()
-names = data.classes
-test = data.where("test")
-train = apply_condition(data.where("train"), "noise:0.3", SEED)
-if PRESET == "fast":  # a few faces: enough to see that every cell runs, far too few to learn from
-    train, test = (part.select(range(0, len(part), len(part) // 300)) for part in (train, test))
-flipped = train.label != train.clean_label
+noisy = noisy_faces("noise:0.3", PRESET, SEED, watched=800)
+train, test, names, flipped = noisy.train, noisy.test, noisy.names, noisy.flipped
 print(f"{len(train):,} training faces, {flipped.float().mean():.0%} of them with a flipped label")
 
 # %% [markdown]
@@ -86,11 +80,10 @@ viz.show(
 # ## The idea in one picture
 
 # %%
-smile, anger = names.index("happiness"), names.index("anger")
-example = int((train.distribution[:, smile] * flipped * (1 + (train.label == anger))).argmax())  # a smile called anger
-label_of_example = names[train.label[example]]
+example = noisy.example("happiness", "anger")  # a smile called anger
+called = names[train.label[example]]
 steps = [
-    {"name": f"labelled {label_of_example}", "image": train.images[example], "note": "in truth:\nhappiness"},
+    {"name": f"labelled {called}", "image": train.images[example], "note": "in truth:\nhappiness"},
     {
         "name": "two descriptions",
         "text": "expression u\nlandmarks v",
@@ -108,7 +101,7 @@ steps = [
 ]
 viz.show(
     viz.pipeline(steps, "LA-Net"),
-    alt=f"A smiling face labelled {label_of_example}, two descriptions, neighbours, their vote, the classifier.",
+    alt=f"A smiling face labelled {called}, two descriptions, neighbours, their vote, the classifier.",
 )
 
 # %% [markdown]
@@ -219,57 +212,35 @@ print(f"by hand and by the library: {by_hand:.3f}")
 #
 # ## Training
 #
-# The baseline first, on the same noisy labels. **Time:** one or two minutes.
+# The baseline first, on the same noisy labels. It is lesson 04's, and taken from there if that was run (what these
+# lessons share is in `fercore/course/noisy_faces.py`). **Time:** one or two minutes.
 
 # %%
-config = TrainConfig.preset(PRESET, METHODS["baseline"], seed=SEED)
-baseline = build("baseline", classes=len(names), preset=PRESET, seed=SEED)
-fit(baseline, train, config, out=runs_folder("05_la_net", f"baseline-{PRESET}-{SEED}"), resume=True)
-baseline.eval().cpu()  # where there is a GPU, fit left it there
-before = evaluate(baseline, test)
+baseline = train_baseline(noisy)
 
 # %% [markdown]
-# Then LA-Net. We **watch** some training faces, drawn at random: after each epoch we note their targets and what the
-# network sees of them, in a small file each. The paper has $K = 8$, $\omega = 0.9$, $\delta = 0.7$ and votes that are
-# not sharpened; preset quick, which is printed below, has shorter memories and fewer, sharper votes. **Time:** two or
-# three minutes.
+# Then LA-Net. We **watch** some training faces, drawn at random: `fit_watched` trains and, after each epoch, notes what
+# `la_net.explain` says of them: their targets and what the network sees of them, in a small file each. The paper has $K
+# = 8$, $\omega = 0.9$, $\delta = 0.7$ and votes that are not sharpened; preset quick, which is printed below, has
+# shorter memories and fewer, sharper votes. **Time:** two or three minutes.
 
 # %%
 la_net = build("la_net", classes=len(names), preset=PRESET, seed=SEED)
 print(la_net.config)
 folder = runs_folder("05_la_net", f"la_net-{PRESET}-{SEED}")
-watched = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:800]
-label, truth = train.label[watched], train.distribution[watched]
+watched, label, truth = noisy.watched, noisy.label, noisy.truth
 wrong = flipped[watched]
-KEEP = ("target", "probabilities", "features_expression", "features_landmarks")
-
-
-@torch.inference_mode()
-def look(epoch):
-    """Note targets, predictions and features of the watched faces."""
-    la_net.eval()  # fit switches back to training
-    device = next(la_net.parameters()).device
-    parts = [la_net.explain(train.batch(rows, device)) for rows in watched.split(100)]
-    seen = {name: torch.cat([part[name] for part in parts]).cpu() for name in KEEP}
-    save_file({name: value.contiguous() for name, value in seen.items()}, folder / f"epoch-{epoch}.safetensors")
-
-
 config = TrainConfig.preset(PRESET, METHODS["la_net"], seed=SEED)
-history = fit(la_net, train, config, out=folder, resume=True, after_epoch=lambda entry: look(entry["epoch"] + 1))
-la_net.eval().cpu()
-by_epoch = [load_file(folder / f"epoch-{epoch}.safetensors") for epoch in range(1, len(history) + 1)]
-last = len(by_epoch)
+kept = ("target", "probabilities", "features_expression", "features_landmarks")
+history, by_epoch = fit_watched(la_net, noisy, config, folder, kept, when=lambda epoch: epoch > 0)
+last = len(history)
 viz.show(
     viz.learning_curves(history),
     alt="The four loss terms over the epochs: " + "; ".join(f"{k} {v:.2f}" for k, v in history[-1]["losses"].items()),
 )
 
 # %%
-after = evaluate(la_net, test)
-print(f"{'on the clean exam':<28}{'baseline':>9}{'LA-Net':>9}")
-for name, text in (("overall", "overall accuracy"), ("mean", "mean accuracy")):
-    print(f"{text:<28}{before[name]:>9.1%}{after[name]:>9.1%}")
-print(f"{'JS divergence to the truth':<28}{before['js_truth']:>9.3f}{after['js_truth']:>9.3f}")
+exam({"baseline": baseline, "LA-Net": la_net}, test)
 slim = deploy(la_net)
 with torch.inference_mode():
     image = test.batch(torch.arange(64)).image
@@ -315,7 +286,7 @@ spaces = {"by expression": "features_expression", "by landmarks": "features_land
 
 def near_ones(epoch, k):
     """Space -> rows of the k nearest watched faces of each."""
-    seen = by_epoch[epoch - 1]
+    seen = by_epoch[epoch]
     return {title: neighbours(seen[name], torch.arange(len(label)), k)[0] for title, name in spaces.items()}
 
 
@@ -323,7 +294,7 @@ def one_face(group="flipped", face=0, K=5, epoch=last):
     """A watched face and its neighbours in both spaces."""
     members = torch.nonzero(wrong if group == "flipped" else ~wrong).flatten()
     row = int(members[face % len(members)])
-    answer = by_epoch[epoch - 1]["probabilities"].argmax(1)
+    answer = by_epoch[epoch]["probabilities"].argmax(1)
     cells = [torch.cat([torch.tensor([row]), near[row]]) for near in near_ones(epoch, K).values()]
     captions = []
     for cell in cells:
@@ -374,7 +345,7 @@ for title, near in (eight | {"by chance": anybody, "perfect": alike.topk(8).indi
 def all_epochs(group="flipped", face=0):
     """One panel an epoch."""
     row = int(torch.nonzero(wrong if group == "flipped" else ~wrong).flatten()[face])
-    panels = {f"after epoch {epoch}": seen["target"][row] for epoch, seen in enumerate(by_epoch, start=1)}
+    panels = {f"after epoch {epoch}": seen["target"][row] for epoch, seen in by_epoch.items()}
     return viz.mixing(train.images[watched[row]], panels, truth[row], names, int(label[row]))
 
 
@@ -391,8 +362,8 @@ viz.explore(
 
 # %%
 one_hot = F.one_hot(label, len(names)).float()
-kinds = {"one-hot label": one_hot, "the network's answer": by_epoch[-1]["probabilities"]}
-kinds |= {f"target, epoch {epoch}": seen["target"] for epoch, seen in enumerate(by_epoch, start=1)}
+kinds = {"one-hot label": one_hot, "the network's answer": by_epoch[last]["probabilities"]}
+kinds |= {f"target, epoch {epoch}": seen["target"] for epoch, seen in by_epoch.items()}
 groups = {"all faces": torch.ones(len(label), dtype=torch.bool), "label left alone": ~wrong, "flipped": wrong}
 table = {
     group: {kind: js_divergence(values[member], truth[member]).mean().item() for kind, values in kinds.items()}
@@ -430,7 +401,7 @@ for kind, values in kinds.items():
 
 # %%
 everyone = torch.arange(len(label))
-pairings = {"pseudo-labels": pseudo_labels(by_epoch[-1]["target"], la_net.config.delta), "labels given": label}
+pairings = {"pseudo-labels": pseudo_labels(by_epoch[last]["target"], la_net.config.delta), "labels given": label}
 confident = pairings["pseudo-labels"] >= 0
 
 
@@ -474,11 +445,8 @@ for by, paired in pairings.items():
 # stand out.
 
 # %%
-losses = {}
-for title, answer in (
-    ("baseline", predict(baseline, train.select(watched.tolist()))),
-    ("LA-Net", by_epoch[-1]["probabilities"]),
-):
+losses, said = {}, noisy.answers(baseline)
+for title, answer in (("baseline", said), ("LA-Net", by_epoch[last]["probabilities"])):
     losses[title] = -answer.gather(1, label[:, None])[:, 0].clamp(min=1e-6).log()
     viz.show(
         viz.weights_by_group(losses[title], {"left alone": ~wrong, "flipped": wrong}, title, "cross-entropy"),
@@ -501,7 +469,7 @@ from umap import UMAP
 with torch.inference_mode():
     plain = torch.cat([baseline.net.pool(baseline.net.backbone(train.batch(r).image)) for r in watched.split(250)])
 inside = []
-for title, x in (("baseline", plain), ("LA-Net", by_epoch[-1]["features_expression"])):
+for title, x in (("baseline", plain), ("LA-Net", by_epoch[last]["features_expression"])):
     plane = UMAP(n_neighbors=15, min_dist=0.3, random_state=SEED, n_jobs=1).fit_transform(x.float().numpy())
     viz.show(
         viz.embedding(plane, label, names, f"{title}: colour by label, rings: flipped", marked=wrong, legend=True),
@@ -544,25 +512,17 @@ for title, model in (("baseline", baseline), ("LA-Net", la_net)):
 # %% [markdown]
 # ## Was there anything to protect from?
 #
-# These methods are made for networks that learn wrong labels *by heart*. Had the baseline done so, it would answer a
-# flipped training face with its wrong label.
+# The question of lesson 04: had the baseline learnt wrong labels *by heart*, it would answer a flipped training face
+# with its wrong label.
 
 # %%
-by_heart = predict(baseline, train.select(watched.tolist())).argmax(1)
-flips = wrong
-for title, faces in (("flipped", flips), ("left alone", ~flips)):
-    said, true = ((by_heart == kind)[faces].float().mean() for kind in (label, train.clean_label[watched]))
-    print(f"{title:<12}the baseline answers the label given in {said:.0%}, the right one in {true:.0%}")
+by_heart(noisy, said)
 
 # %% [markdown]
-# One in seven is guessing. If the baseline gives flipped faces their right emotion far more often than the wrong label,
-# then a training this short has not learnt the noise by heart: do not expect the paper's gains, which come from
-# trainings of 80 epochs. Noise costs several points all the same (see the README's table). Perhaps each step just
-# teaches less, as part of it pulls the wrong way; we have not tested that.
-#
-# So we also made a training in which there *is* something to protect from. `noise:0.3+labels:1500` leaves only 1,500
-# faces their labels, three in ten of them flipped, and in the same number of steps each of them is seen 22 times. What
-# do the models answer, in the end, to the training faces with flipped labels?
+# One in seven is guessing. Where flipped faces get their right emotion far more often than the wrong label, do not
+# expect the paper's gains, which come from trainings of 80 epochs. So look, as in lesson 04, at the training in which
+# there *is* something to protect from: `noise:0.3+labels:1500`, where each of 1,500 faces is seen 22 times. What do the
+# models answer, in the end, to the training faces with flipped labels?
 
 # %%
 display(Markdown(viz.by_heart_markdown(read_table("runs_insights.csv"), ["baseline", "scn", "la_net"])))
