@@ -1,4 +1,4 @@
-"""``python -m notebooks.tools build | run | check | readme | photos``: the tool for those who write the course."""
+"""``python -m notebooks.tools COMMAND``: the tool for those who write the course; ``--help`` lists the commands."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import tyro
 from papermill.exceptions import PapermillExecutionError
 
 from fercore.course.folders import find_root, runs_folder
+from notebooks.tools import architecture as rooms
 from notebooks.tools.lessons import Lesson, choose, existing, read_timings, write_timing
 from notebooks.tools.notebooks import execute, from_source
 from notebooks.tools.readme import generate
@@ -73,6 +74,7 @@ def check() -> int:
         found += [f"{lesson.name}: {problem}" for problem in problems]
     if (root / "README.md").read_text(encoding="utf-8") != generate(root):
         found.append("README.md is out of date: run python -m notebooks.tools readme")
+    found += rooms.problems(root)
     return _failed(found)
 
 
@@ -88,6 +90,12 @@ def readme() -> int:
     """Write the README's tables anew from notebooks/results."""
     root = find_root()
     (root / "README.md").write_text(generate(root), encoding="utf-8")
+    return 0
+
+
+def architecture() -> int:
+    """Make the table in fercore/README.md and the picture of the rooms anew, from the code's imports."""
+    rooms.write(find_root())
     return 0
 
 
@@ -128,7 +136,14 @@ def main() -> int:
     """Entry point; 0 if all went well."""
     try:
         return tyro.extras.subcommand_cli_from_dict(
-            {"build": build, "run": run, "check": check, "readme": readme, "photos": photos}
+            {
+                "build": build,
+                "run": run,
+                "check": check,
+                "readme": readme,
+                "architecture": architecture,
+                "photos": photos,
+            }
         )
     except (ValueError, FileNotFoundError) as error:
         return _failed([str(error)])

@@ -139,7 +139,9 @@ def write(root: Path) -> None:
         uses = arrows(root)
         drawn = io.StringIO()
         draw(uses, floors(uses)).savefig(
-            drawn, format="svg", metadata={"Date": None, "Title": "The rooms of fercore", "Description": described(uses)}
+            drawn,
+            format="svg",
+            metadata={"Date": None, "Title": "The rooms of fercore", "Description": described(uses)},
         )
         text = "\n".join(line.rstrip() for line in drawn.getvalue().splitlines())
         (root / PICTURE).write_text(text + "\n", encoding="utf-8")

@@ -25,7 +25,9 @@ def needed(uses: dict[str, set[str]]) -> dict[str, set[str]]:
             reach[room] = uses[room].union(*map(below, uses[room]))
         return reach[room]
 
-    return {room: {to for to in down if not any(to in below(other) for other in down - {to})} for room, down in uses.items()}
+    return {
+        room: {to for to in down if not any(to in below(other) for other in down - {to})} for room, down in uses.items()
+    }
 
 
 def places(uses: dict[str, set[str]], floor: dict[str, int]) -> dict[str, tuple[float, float]]:

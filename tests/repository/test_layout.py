@@ -1,6 +1,5 @@
 """The repository's own promises: one set-up, one test command, arrows that point one way, nothing private inside."""
 
-import ast
 import os
 import re
 import shutil
@@ -10,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from notebooks.tools import architecture
+
 ROOT = Path(__file__).parents[2]
-# A package may import those left of it, and none right of it.
-LAYERS = (
-    "emotions", "files", "batch", "losses", "metrics", "datasets", "renderer", "models", "methods", "training",
-    "photos", "viz", "runs", "course", "api", "cli",
-)  # fmt: skip
 
 
 def tracked() -> list[Path]:
@@ -71,27 +67,65 @@ def test_an_old_python_is_told_so(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-def imported(node: ast.AST) -> list[str]:
-    """Every module that a piece of code imports, but for types only."""
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return []
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module:
-        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for child in ast.iter_child_nodes(node) for name in imported(child)]
+def test_every_room_is_listed_and_imports_point_one_way():
+    uses = architecture.arrows(ROOT)
+    assert set(uses) <= set(architecture.ROOMS), "a new room: add it to ROOMS in notebooks/tools/architecture.py"
+    place = {room: number for number, room in enumerate(architecture.ROOMS)}
+    assert [f"{room} imports {to}" for room in uses for to in uses[room] if place[to] > place[room]] == []
 
 
-def test_imports_point_one_way():
-    wrong = []
-    for place, layer in enumerate(LAYERS):
-        above = {f"fercore.{name}" for name in LAYERS[place + 1 :]}
-        package = ROOT / "fercore" / layer
-        for file in [package.with_suffix(".py")] if package.with_suffix(".py").is_file() else package.rglob("*.py"):
-            modules = imported(ast.parse(file.read_text()))
-            found = [name for name in modules if ".".join(name.split(".")[:2]) in above]
-            wrong += [f"{file.relative_to(ROOT)} imports {name}" for name in found]
-    assert not wrong
+def test_the_house_is_small():
+    uses = architecture.arrows(ROOT)
+    assert len(uses) <= 20
+    assert max(architecture.floors(uses).values()) < 8
+    assert sum(map(len, uses.values())) <= 70
+
+
+def test_the_architecture_page_and_its_picture_are_made_from_the_code():
+    assert architecture.problems(ROOT) == []
+    assert (ROOT / architecture.PICTURE).stat().st_size < 100_000
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Two rooms of one file and one folder, an import inside a function, and one for types only."""
+    package = tmp_path / "fercore"
+    (package / "losses").mkdir(parents=True)
+    (package / "__init__.py").write_text("from fercore import losses")
+    (package / "batch.py").write_text('"""What is shared. More."""\nimport torch')
+    (package / "losses" / "__init__.py").write_text('"""``Losses``: one\nper idea."""')
+    (package / "losses" / "a.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import fercore.new"
+    )
+    (package / "new.py").write_text("def f():\n    from fercore import batch\n    from fercore.losses.a import b")
+    return tmp_path
+
+
+def test_rooms_and_arrows_of_a_small_house(house):
+    uses = architecture.arrows(house)
+    assert uses == {"batch": set(), "losses": set(), "new": {"batch", "losses"}}
+    assert architecture.floors(uses) == {"batch": 0, "losses": 0, "new": 1}
+    assert architecture.purpose("batch", house) == "What is shared"
+    assert architecture.purpose("losses", house) == "`Losses`: one per idea"
+    with pytest.raises(ValueError, match=r"new\.py needs a docstring"):
+        architecture.table(house)
+    (house / "fercore" / "batch.py").write_text("import fercore.new")
+    with pytest.raises(ValueError, match="circle: batch -> new -> batch"):
+        architecture.floors(architecture.arrows(house))
+
+
+def test_an_out_of_date_page_or_picture_is_said(house):
+    (house / "fercore" / "new.py").write_text('"""New."""\nimport fercore.batch')
+    (house / "fercore" / "README.md").write_text("<!-- rooms:start -->\n<!-- rooms:end -->\n")
+    (house / "notebooks" / "images").mkdir(parents=True)
+    (house / architecture.PICTURE).write_text("<svg/>")
+    assert len(architecture.problems(house)) == 2
+    architecture.write(house)
+    assert architecture.problems(house) == []
+    assert "| 1 | `new` | New | batch |" in (house / "fercore" / "README.md").read_text()
+    (house / "fercore" / "README.md").write_text("no markers")
+    with pytest.raises(ValueError, match="rooms:start"):
+        architecture.problems(house)
 
 
 def test_nothing_large_and_nothing_private_is_committed():
