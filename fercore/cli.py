@@ -30,7 +30,7 @@ def train(
     data: Path | None = None,
     out: Path | None = None,
     resume: bool = False,
-    classes: Literal[7, 8] = 7,
+    classes: Literal[7, 8] | None = None,
     backbone: str | None = None,
     weights: str = "",
     size: int | None = None,
@@ -56,8 +56,9 @@ def train(
     :param data: a folder in fercore's format; BlendFER if left out.
     :param out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out.
     :param resume: go on from the state in that folder.
+    :param classes: 7 leaves out contempt; by default 8 where the dataset has faces labelled so (BlendFER: 7).
     :param weights: where the backbone starts: face, imagenet, none, or a file.
-    :param size: side of the image that the backbone sees, in pixels.
+    :param size: side of the image that the backbone sees, in pixels; by default the faces' own, at most the preset's.
     :param changes: fields of the recipe, e.g. --set lr=1e-3 warmup=0.1 average=0.998 erase=0.4.
     :param reading: printed: with the paper's own settings where ours differ, as those failed here.
     :param settings: the method's own, e.g. --settings lam=1 alpha=0.
@@ -130,6 +131,7 @@ def bench(
     recipe: str = "",
     data: Path | None = None,
     rounds: int = 20,
+    classes: Literal[7, 8] | None = None,
     backbone: str | None = None,
     weights: str = NO_WEIGHTS,
     size: int | None = None,
@@ -149,7 +151,7 @@ def bench(
         raise ValueError("give at least one method to bench")
     for name in method:
         method_class(name)
-    faces = open_data(data, 7).where("train")
+    faces = open_data(data, classes).where("train")
     training = _given(batch_size=batch_size, amp=amp)
     return measure(list(method), faces, preset, rounds, training, recipe, **_settings(preset, backbone, weights, size))
 
@@ -162,10 +164,12 @@ def run(
     recipe: str = "",
     results: Path = Path("notebooks/results/runs.csv"),
     data: Path | None = None,
+    classes: Literal[7, 8] | None = None,
     backbone: str | None = None,
     weights: str = "",
     size: int | None = None,
     epochs: int | None = None,
+    batch_size: int | None = None,
     lr: float | None = None,
     changes: Changes = (),
     reading: Reading = "works",
@@ -181,6 +185,8 @@ def run(
     :param recipe: how any method is trained: fast, quick, full, paper, a paper's own (rac_rsl, dmue, ada_df, la_net,
         leaf) or MINE.toml; the preset's if left out.
     :param results: the CSV file.
+    :param data: a folder in fercore's format; BlendFER if left out.
+    :param classes: 7 leaves out contempt; by default 8 where the dataset has faces labelled so (BlendFER: 7).
     :param changes: fields of the recipe, e.g. --set lr=1e-3 warmup=0.1 average=0.998 erase=0.4.
     :param reading: printed: with the paper's own settings where ours differ, as those failed here.
     :param settings: the methods' own, e.g. --settings lam=1 alpha=0.
@@ -192,9 +198,11 @@ def run(
     if on == "val" and results.name == "runs.csv":
         raise ValueError(f"--on val: {results} is for the test split; give another --results file")
     own = _settings(preset, backbone, weights, size, settings)
-    training = _given(epochs=epochs, lr=lr) | _pairs("--set", changes)
+    training = _given(epochs=epochs, batch_size=batch_size, lr=lr) | _pairs("--set", changes)
     names, wanted = _list(methods), _list(conditions)
-    base = Experiment(names[0], wanted[0], preset, 0, 7, data, own, training, variant, recipe, reading == "printed")
+    base = Experiment(
+        names[0], wanted[0], preset, 0, classes, data, own, training, variant, recipe, reading == "printed"
+    )
     return run_matrix(plan(base, names, wanted, _numbers(seeds)), results, on)
 
 
@@ -205,7 +213,7 @@ def doctor() -> dict[str, Any]:
     return examine()
 
 
-def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8] = 7) -> dict[str, Any]:
+def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8] | None = None) -> dict[str, Any]:
     """Open a dataset, check it, and say what is in it.
 
     :param folder: a folder in fercore's format; BlendFER if left out.

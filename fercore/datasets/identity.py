@@ -21,12 +21,16 @@ def data_name(folder: Path | None) -> str:
     """
     if folder is None:
         return BLENDFER
-    file = faces_file(folder)
-    noted = folder / "summary.json"
-    known = json.loads(noted.read_text(encoding="utf-8")).get("dataset") if noted.is_file() else None
+    file, known = faces_file(folder), noted_name(folder)
     name = folder.resolve().name if known in (None, "folder") else known
     facts = file.stat()
     return f"{name}@{_digest(file.resolve(), facts.st_size, facts.st_mtime_ns)[:8]}"
+
+
+def noted_name(folder: Path) -> str | None:
+    """The name that data_prep gave the dataset, None if none."""
+    file = folder / "summary.json"
+    return json.loads(file.read_text(encoding="utf-8")).get("dataset") if file.is_file() else None
 
 
 @cache

@@ -74,6 +74,17 @@ def faces_file(folder: Path) -> Path:
     return folder / FILE
 
 
+def classes_in(folder: Path) -> int:
+    """How many classes a dataset has: 8 if any face is labelled contempt, else 7. Raises as ``read_columns`` does."""
+    file = faces_file(folder)
+    try:
+        label = pq.read_table(file, columns=["label"])["label"]
+    except (pa.ArrowException, OSError) as error:
+        read_columns(folder)  # says what is wrong
+        raise ValueError(f"{file} is not a readable parquet file.") from error
+    return 8 if NAMES.index("contempt") in label.to_pylist() else 7
+
+
 def read_columns(folder: Path) -> Columns:
     """Read ``folder/faces.parquet`` and check all but the images. Raises as ``FaceDataset.open`` says."""
     file = faces_file(folder)

@@ -14,7 +14,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from fercore.batch import Batch
 from fercore.datasets import FaceDataset, Loader
-from fercore.methods import Clock, Method, build, method_class
+from fercore.methods import Clock, Method, method_class
+from fercore.runs.build_for import build_for
 from fercore.training.config import TrainConfig
 from fercore.training.step import Step
 
@@ -121,7 +122,7 @@ def bench(
 
 def _runner(name: str, data: FaceDataset, preset: str, recipe: str, training: dict, settings: dict) -> _Runner:
     config, settings = TrainConfig.preset(preset, method_class(name), recipe, **training).sized(settings)
-    method = build(name, len(data.classes), preset, **settings)
+    method = build_for(data, name, preset, 0, settings)
     method.before_training(data)
     step = Step(method, config)
     weak = config.augmentation

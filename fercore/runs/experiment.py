@@ -16,9 +16,10 @@ import fercore
 from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.datasets.corruptions import describe_change
 from fercore.datasets.identity import data_name
+from fercore.datasets.table import classes_in
 from fercore.files import write_json
-from fercore.methods import PRESETS, Method, build, method_class, method_name
-from fercore.methods.base import PAPER_DATASETS
+from fercore.methods import PRESETS, Method, method_class, method_name
+from fercore.runs.build_for import build_for
 from fercore.runs.collapse import collapse
 from fercore.runs.environment import commit, device_name, is_first_process
 from fercore.runs.insight import insight
@@ -43,13 +44,14 @@ class Experiment:
     recipe: the name of a recipe or a TOML file; "" for the preset's own.
     variant: what the results call this deviation; by default the deviations themselves.
     data: a folder in our format, or faces in memory; None for BlendFER.
+    classes: 7 or 8; None: as many as the dataset has (``default_classes``). A variant that names none means 7.
     """
 
     method: str | type[Method]
     condition: str = "clean"
     preset: str = "quick"
     seed: int = 0
-    classes: int = 7
+    classes: int | None = None
     data: Path | FaceDataset | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class Experiment:
         if self.seed < 0:
             raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
         parse_condition(self.condition)
+        if self.classes is None:
+            object.__setattr__(self, "classes", default_classes(self.data))
         if not self.variant:
             changes = {"as": "printed"} if self.printed else {}
             changes |= {**self.settings, **self.training}
@@ -108,10 +112,18 @@ class Experiment:
         return Path("runs") / "".join(c if c.isalnum() or c in "-+.=," else "_" for c in name)
 
 
-def open_data(data: Path | FaceDataset | None, classes: int) -> FaceDataset:
-    """A folder in our format, faces in memory as they are, or BlendFER."""
+def default_classes(data: Path | FaceDataset | None) -> int:
+    """8 for a dataset on disk with faces labelled contempt, else 7. BlendFER is used with 7, as in all lessons."""
+    if isinstance(data, FaceDataset):
+        return len(data.classes)
+    return 7 if data is None else classes_in(data)
+
+
+def open_data(data: Path | FaceDataset | None, classes: int | None = None) -> FaceDataset:
+    """A folder in our format, faces in memory as they are, or BlendFER; by default with as many classes as it has."""
     if isinstance(data, FaceDataset):
         return data
+    classes = default_classes(data) if classes is None else classes
     if data is not None:
         return FaceDataset.open(data, classes)
     from fercore.datasets import blendfer  # brings the renderer, which takes a moment to import
@@ -134,11 +146,12 @@ def run_experiment(
     faces = open_data(experiment.data, experiment.classes) if faces is None else faces
     clean = faces.where("train")
     train = apply_condition(clean, experiment.condition, experiment.seed)
+    check_classes(train, experiment.name)
     val = faces.where("val") if (faces.split == "val").any() else None
     measured = faces.where(on)
     config, settings = experiment.config.sized(experiment.settings)
-    settings = {"printed": experiment.printed, **_of_paper(experiment), **settings}
-    method = build(experiment.method, experiment.classes, experiment.preset, experiment.seed, **settings)
+    settings = {"printed": experiment.printed, **settings}
+    method = build_for(faces, experiment.method, experiment.preset, experiment.seed, settings)
 
     described = {
         "fercore": fercore.__version__,
@@ -182,13 +195,14 @@ def run_experiment(
     return result
 
 
-def _of_paper(experiment: Experiment) -> dict[str, str]:
-    """Whose settings preset paper takes: the dataset's, if the papers used it, else RAF-DB's."""
-    name = experiment.data_name.split("@")[0]
-    if experiment.preset != "paper" or name in PAPER_DATASETS:
-        return {"dataset": name} if name in PAPER_DATASETS else {}
-    print(f"preset paper: no paper's settings are for {name}; these are those for RAF-DB", file=sys.stderr)
-    return {}
+def check_classes(train: FaceDataset, method: str) -> None:
+    """Raises ValueError if all labels are the same, of which a method that learns from labels can learn nothing."""
+    present = [name for name, count in zip(train.classes, train.counts.tolist(), strict=True) if count]
+    if len(present) == 1 and method != "landmarks":
+        raise ValueError(
+            f"all {int(train.counts.sum()):,} labelled training faces are {present[0]}, so that nothing can be learnt; "
+            "add faces of other emotions"
+        )
 
 
 def record(result: dict[str, Any], file: Path) -> None:
