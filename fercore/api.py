@@ -123,7 +123,7 @@ def train(
     recipe: str | Path = "",
     seed: int = 0,
     data: FaceDataset | str | Path | None = None,
-    classes: int = 7,
+    classes: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     results: str | Path | None = None,
@@ -137,7 +137,8 @@ def train(
     condition: what is done to the training labels: clean, noise:0.3, imbalance:100, labels:100, joined by "+".
     preset: fast (a minute), quick (minutes on a laptop), paper (a GPU). recipe: how any method is trained, a name or a
         TOML file (see ``fercore.training.recipe``); the preset's if left out.
-    data: a dataset or its folder; BlendFER if left out. classes: 7 or 8, of a folder.
+    data: a dataset or its folder; BlendFER if left out. classes: 7 or 8, of a folder;
+        as many as it has if left out.
     out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out. resume: go on from its state.
     results: also add a row to this CSV file, by which methods are compared (``fercore.viz.results_figure``).
     variant: what the results call your changes; by default they list them.

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from fercore.datasets import UNLABELLED, FaceDataset, apply_condition, corruptions, parse_condition
+from fercore.datasets.blendfer import FOLDER
 from fercore.datasets.corruptions import Annotators, Imbalance, Labels, Noise
+from fercore.datasets.table import read_columns
 from fercore.emotions import NAMES
 
 
@@ -151,21 +153,58 @@ def test_imbalance_profile(factor):
     assert counts[0] / counts[-1] == pytest.approx(factor, rel=0.05)
 
 
-def test_imbalance_never_takes_more_than_there_is():
-    result = apply_condition(UNEVEN, "imbalance:10")
-    counts, available = result.counts.numpy()[RAF_DB], UNEVEN.counts.numpy()[RAF_DB]
-    assert (counts <= available).all()
-    mu = 10 ** (-1 / 6)
-    n_max = int(min(available[c] / mu**c for c in range(7)))
-    assert counts.tolist() == [int(n_max * mu**c + 0.5) for c in range(7)]
+@pytest.mark.parametrize("factor", [10, 17, 50])  # its own factor is 477 / 28 = 17.04
+def test_imbalance_lowers_each_class_by_its_own_rank(factor):
+    result = apply_condition(UNEVEN, f"imbalance:{factor}")
+    rank = [3, 6, 4, 0, 2, 5, 1]
+    available = UNEVEN.counts[rank].tolist()
+    assert available == sorted(available, reverse=True)
+    counts = result.counts[rank].tolist()
+    kept = [available[0]]
+    for n in available[1:]:  # each class loses, beside what it lacks already, the same share more than the one before
+        kept.append(kept[-1] * n / available[len(kept) - 1] * ((477 / 28) / factor) ** (1 / 6))
+    most = max(1, kept[-1] / available[-1])
+    assert counts == [int(n / most + 0.5) for n in kept]
+    assert counts[0] / counts[-1] == pytest.approx(factor, rel=0.1)
     assert len(np.unique(result.rows)) == len(result)  # no face twice
 
 
+def test_imbalance_ranks_by_the_datasets_own_numbers_unless_it_is_balanced():
+    reversed_ = corruptions.imbalanced_counts(np.array([10, 20, 40, 80, 160, 320, 640]), 100)
+    assert reversed_[0] == [6, 5, 4, 3, 2, 1, 0]
+    assert corruptions.imbalanced_counts(np.array([100, 100, 10, 100, 100, 100, 100]), 20)[0] == [3, 6, 4, 0, 5, 1, 2]
+
+
+def table_rows() -> dict[str, list[int]]:
+    """The table in the docstring of ``Imbalance``."""
+    lines = [line.split() for line in corruptions.Imbalance.__doc__.splitlines()]
+    rows, name = {}, ""
+    for words in lines:
+        numbers = [int(word.replace(",", "")) for word in words[1:] if word.replace(",", "").isdecimal()]
+        if len(numbers) == 8:
+            name = name if words[0].startswith("imbalance") else words[0]
+            rows[words[0] if name == words[0] else f"{name} {words[0]}"] = numbers
+    return rows
+
+
+def test_the_table_of_counts_holds():
+    rows = table_rows()
+    assert len(rows) == 8
+    blendfer = np.bincount(np.array(read_columns(FOLDER).label)[read_columns(FOLDER).split == "train"])[:7]
+    assert rows["BlendFER"][:7] == blendfer.tolist()
+    for name, numbers in rows.items():
+        dataset, _, condition = name.partition(" ")
+        if condition:
+            order, kept = corruptions.imbalanced_counts(np.array(rows[dataset][:7]), float(condition.partition(":")[2]))
+            assert dict(zip(order, kept, strict=True)) == dict(enumerate(numbers[:7]))
+        assert sum(numbers[:7]) == numbers[7]
+
+
 def test_imbalance_in_another_order():
-    order = (3, 4, 6, 0, 2, 5, 1)
-    counts = apply_condition(UNEVEN, "imbalance:17", order=order).counts[list(order)]
+    order = (1, 5, 2, 0, 4, 6, 3)
+    counts = apply_condition(faces([150] * 7), "imbalance:15", order=order).counts[list(order)]
     assert (counts[:-1] >= counts[1:]).all()
-    assert counts[0] / counts[-1] == pytest.approx(17, rel=0.05)
+    assert counts[0] / counts[-1] == pytest.approx(15, rel=0.05)
     with pytest.raises(ValueError, match="must name each of"):
         apply_condition(UNEVEN, "imbalance:10", order=(0, 1))
     with pytest.raises(ValueError, match="leave a class without faces"):

@@ -44,7 +44,7 @@ def test_classes_are_those_that_the_dataset_has(tmp_path):
 
 
 def test_faces_of_one_emotion_teach_nothing():
-    with pytest.raises(ValueError, match="^all 3 labelled training faces are happiness, so that nothing"):
+    with pytest.raises(ValueError, match=r"^all 3 labelled training faces are happiness, so that nothing"):
         check_classes(faces(8, [3, 3, 3]), "baseline")
     check_classes(faces(8, [3, 3, 3]), "landmarks")
     check_classes(faces(8, [3, 3, 1]), "baseline")
