@@ -6,11 +6,13 @@ from fercore.photos.crop import CROP_SIZE, crop_like_blendfer, eye_frame, frame_
 from fercore.photos.cut import Crop, choose_frame, crop_size, cut_faces
 from fercore.photos.evaluate import evaluate_photos
 from fercore.photos.faces import Face, find_faces
+from fercore.photos.mesh_landmarks import MIN_SCORE, mesh_landmarks
 from fercore.photos.predict import predict_photos
 from fercore.photos.read import read_photo
 
 __all__ = [
     "CROP_SIZE",
+    "MIN_SCORE",
     "Crop",
     "Face",
     "choose_frame",
@@ -25,6 +27,7 @@ __all__ = [
     "find_faces",
     "find_landmarks",
     "frame_like_blendfer",
+    "mesh_landmarks",
     "predict_photos",
     "read_photo",
 ]

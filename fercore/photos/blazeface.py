@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fercore.photos.blaze_block import BlazeBlock
+
 WEIGHTS = Path(__file__).with_name("blazeface.safetensors")
 CANVAS = 256
 """Side in pixels of the square the network was trained on: there a face is about 30 to 250 px wide."""
@@ -26,24 +28,6 @@ CANVAS_STEP = 32
 _PLAN = [(24, 1)] * 7 + [(24, 2)] + [(24, 1)] * 7 + [(48, 2)] + [(48, 1)] * 7 + [(96, 2)] + [(96, 1)] * 7
 _ANCHORS = {16: 2, 32: 6}
 _NUMBERS = 16  # per anchor: box centre, box size, then six points: two eyes, nose, mouth, two ears
-
-
-class _Block(nn.Module):
-    """Depthwise 3x3 then pointwise, with a shortcut that pools and pads channels where needed (Fig. 1)."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: bool = True):
-        super().__init__()
-        self.stride, self.shortcut, self.added = stride, shortcut, channels - channels_in
-        self.depthwise = nn.Conv2d(channels_in, channels_in, 3, stride, 0 if stride == 2 else 1, groups=channels_in)
-        self.pointwise = nn.Conv2d(channels_in, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # TensorFlow pads "same" with stride 2 on the right and bottom only, which Conv2d cannot say.
-        y = self.pointwise(self.depthwise(F.pad(x, (0, 1, 0, 1)) if self.stride == 2 else x))
-        if self.shortcut:
-            short = F.max_pool2d(x, 2) if self.stride == 2 else x
-            y = y + F.pad(short, (0, 0, 0, 0, 0, self.added))
-        return F.relu(y)
 
 
 class BlazeFace(nn.Module):
@@ -58,8 +42,8 @@ class BlazeFace(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, 24, 5, 2)
         channels = [24] + [c for c, _ in _PLAN]
-        self.blocks = nn.Sequential(*[_Block(channels[i], c, s) for i, (c, s) in enumerate(_PLAN)])
-        self.coarse = _Block(96, 96, 2, shortcut=False)
+        self.blocks = nn.Sequential(*[BlazeBlock(channels[i], c, s) for i, (c, s) in enumerate(_PLAN)])
+        self.coarse = BlazeBlock(96, 96, 2, shortcut=False)
         self.score = nn.ModuleDict({str(s): nn.Conv2d(96, n, 1) for s, n in _ANCHORS.items()})
         self.point = nn.ModuleDict({str(s): nn.Conv2d(96, n * _NUMBERS, 1) for s, n in _ANCHORS.items()})
 

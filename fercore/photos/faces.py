@@ -7,8 +7,6 @@ eyes off by 3.3 % of their distance, after the first look 3.8 %).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +14,7 @@ import torch
 from PIL import Image
 
 from fercore.photos.blazeface import CANVAS, CANVAS_STEP, load_blazeface
-from fercore.photos.warp import similarity, warp
+from fercore.photos.warp import one_thread, similarity, warp
 
 MIN_SIZE = 24
 """Smallest face in pixels of the photograph: a smaller one shows no expression."""
@@ -128,21 +126,10 @@ def _look_again(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, floa
 def _detect(canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) uint8 -> points (K, 8, 2) and scores (K,) of BlazeFace's anchors above CANDIDATE_SCORE."""
     image = torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255  # channels last, as the network is
-    with torch.inference_mode(), _one_thread():
+    with torch.inference_mode(), one_thread():
         scores, points = load_blazeface()(image)
     sure = scores[0] > CANDIDATE_SCORE
     return points[0, sure].numpy(), scores[0, sure].numpy()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Convolutions of 24 channels are too small to share: on busy cores, threads made them up to 50 times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _merge(points: np.ndarray, scores: np.ndarray) -> Found:

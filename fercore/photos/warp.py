@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -10,6 +12,17 @@ import torch.nn.functional as F
 from PIL import Image
 
 SAMPLES = 4
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Convolutions of few channels are too small to share: on busy cores, threads made them up to 50 times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
