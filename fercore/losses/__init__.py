@@ -9,7 +9,7 @@ from fercore.losses.alignment import align, shares, uniform
 from fercore.losses.ambiguous import ambiguous_consistency, positive_set
 from fercore.losses.attention import attention_consistency
 from fercore.losses.free_match import adaptive_thresholds, class_shares, fairness
-from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
+from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights, trusted_classes
 from fercore.losses.labelled import labelled_cross_entropy, membership
 from fercore.losses.landmark_contrast import landmark_contrast, positive_pairs, pseudo_labels
 from fercore.losses.landmark_error import landmark_error
@@ -92,6 +92,7 @@ __all__ = [
     "smooth_labels",
     "soft_cross_entropy",
     "soft_weights",
+    "trusted_classes",
     "uniform",
     "weighted_cross_entropy",
 ]
@@ -139,6 +140,7 @@ LOSSES = (
     Loss(averaged_distribution, "DMUE", "section 4.7", "y~ of LD-A"),
     Loss(relative_confidence, OURS, "", "alpha, 1 on average"),
     Loss(rank_regularisation, "SCN", "section 3.3", "L_RR"),
+    Loss(trusted_classes, "Ada-DF", "equation 5", "d_cc >= t"),
     Loss(class_distributions, "Ada-DF", "equations 4 to 7", "d_class"),
     Loss(rank_regularisation, "Ada-DF", "equations 9, 10", "L_RR"),
     Loss(normalise_weights, "Ada-DF", "equation 11", "w"),

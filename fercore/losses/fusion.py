@@ -9,21 +9,33 @@ from torch import Tensor
 from fercore.batch import UNLABELLED
 
 
-def class_distributions(sums: Tensor, counts: Tensor, threshold: float) -> Tensor:
+def trusted_classes(sums: Tensor, counts: Tensor, threshold: float, relative: bool = False) -> Tensor:
+    """Whether the mean label distribution of each class gives its own emotion t or more (Ada-DF, equation 5).
+
+    :param relative: t is meant as a share of what the surest class gives its own emotion (ours): the more is learnt,
+        the more is asked. With t = .7 as it stands no class is ever trusted in a short training.
+    :return: (C,), bool; False for a class without a face.
+    """
+    own = sums.diagonal() / counts.clamp(min=1)
+    level = threshold * own.max() if relative else threshold
+    return (counts > 0) & (own >= level)
+
+
+def class_distributions(sums: Tensor, counts: Tensor, threshold: float, relative: bool = False) -> Tensor:
     """The mean label distribution of each class, where it is trusted (Ada-DF, equations 4 to 7).
 
     A class whose mean gives its own emotion less than t, or that had no face, gets the threshold distribution: t for
     itself, (1 - t) / (C - 1) for each other class. Rows sum to 1.
 
     :param sums: (C, C), row c: sum of the label distributions of the faces labelled c. counts: (C,), how many.
+    :param threshold, relative: see ``trusted_classes``.
     :return: (C, C).
     """
     classes = len(counts)
     mean = sums / counts.clamp(min=1)[:, None]
     own = torch.eye(classes, device=sums.device)
     standby = own * threshold + (1 - own) * (1 - threshold) / (classes - 1)
-    trusted = (counts > 0) & (mean.diagonal() >= threshold)
-    return torch.where(trusted[:, None], mean, standby)
+    return torch.where(trusted_classes(sums, counts, threshold, relative)[:, None], mean, standby)
 
 
 def normalise_weights(weight: Tensor, smallest: float) -> Tensor:

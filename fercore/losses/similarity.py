@@ -32,22 +32,32 @@ def similarity_preserving(target: Tensor, auxiliary: Tensor, label: Tensor) -> T
     return (squared / takes_part.sum(1).clamp(min=1) ** 2).mean()
 
 
-def similarity_vector(features: Tensor, label: Tensor, classes: int, stretched: bool = False) -> Tensor:
+def similarity_vector(
+    features: Tensor, label: Tensor, classes: int, stretched: bool = False, own: bool = True
+) -> Tensor:
     """SV: mean cosine of each face with the faces of each class, then its own label one-hot (DMUE, equations 6 and 7).
 
-    A class without faces in the batch has similarity 0. As in equation 7 a face is compared with itself too.
+    A class without faces in the batch has similarity 0.
 
     :param features: (N, d) of the target branch. label: (N,).
     :param stretched: each face's similarities to the classes of the batch are stretched to [0, 1], as in the released
         code. Features that passed a ReLU have cosines near 1 with all classes.
+    :param own: whether a face is one of the images of its own class, as equation 7 has it, if read by the letter. Its
+        cosine with itself, 1, then speaks for its label, however wrong; without it only the others do.
     :return: (N, 2 C).
     """
     unit = F.normalize(features.float(), dim=1)
     member = membership(label, classes)
     centres = (member / member.sum(0).clamp(min=1)).T @ unit  # a mean of cosines is the cosine with the mean direction
     similarity = unit @ centres.T
+    count = member.sum(0)
+    if not own:
+        others = count - member
+        itself = unit.square().sum(1, keepdim=True)
+        similarity = torch.where(others > 0, (similarity * count - member * itself) / others.clamp(min=1), 0)
+        count = others
     if stretched:
-        absent = member.sum(0) == 0
+        absent = count == 0
         low = similarity.masked_fill(absent, 1).amin(1, keepdim=True)  # cosines lie between -1 and 1
         high = similarity.masked_fill(absent, -1).amax(1, keepdim=True)
         similarity = torch.where(absent, 0, (similarity - low) / (high - low).clamp(min=1e-6))

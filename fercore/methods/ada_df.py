@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fercore.batch import UNLABELLED, Batch, Clock
 from fercore.datasets import FaceDataset
-from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
+from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights, trusted_classes
 from fercore.losses.labelled import labelled_cross_entropy, membership
 from fercore.losses.ramps import ramps
 from fercore.losses.rank import rank_regularisation
@@ -27,6 +27,7 @@ from fercore.models.branches import copy_stages, stage_before
 
 TARGETS = ("fused", "class", "label")
 WEIGHTED = ("features", "logits")
+UNITS = ("share", "epochs", "steps")
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ class AdaDFConfig(NetworkConfig):
     freeze: whether the shared stages stay as they were pretrained (section 3.1), their norms included; False where
         nothing was pretrained.
     target: what the target branch learns: fused, class or label distributions (Table 2).
-    threshold: t (equations 5 to 7). smallest: w_min (equation 11).
+    threshold: t (equations 5 to 7); relative: as a share of the surest class's own probability, see
+        ``trusted_classes``. smallest: w_min (equation 11).
     margin, high: delta and M / N of the rank regularisation (equations 9 and 10).
-    beta: of the ramps (equations 15 and 16), as a share of the training: 3 of 75 epochs for RAF-DB.
+    beta: of the ramps (equations 15 and 16): 3 of 75 epochs for RAF-DB. unit: in what it counts: share (of the
+        training), epochs or steps. As a share it lies within the warm-up where trainings are short.
     weighted: what the attention weights multiply: features (paper) or logits (released code).
     detach: whether the KL divergence leaves its target alone. The paper says nothing; in the released code it does
         not, so that it also trains the auxiliary branch and the attention. In a short training the cheapest way to make
@@ -56,6 +59,8 @@ class AdaDFConfig(NetworkConfig):
     margin: float = 0.07
     high: float = 0.7
     beta: float = 0.04
+    unit: str = "share"
+    relative: bool = False
     weighted: str = "features"
     detach: bool = True
     second_pass: bool = False
@@ -85,11 +90,13 @@ class AdaDFConfig(NetworkConfig):
 
     def __post_init__(self):
         stage_before(self.split)
-        for name, known in (("target", TARGETS), ("weighted", WEIGHTED)):
+        for name, known in (("target", TARGETS), ("weighted", WEIGHTED), ("unit", UNITS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
-        if not (0 < self.threshold < 1 and 0 <= self.smallest <= 1 and 0 < self.beta <= 1):
-            raise ValueError("threshold must lie in (0, 1), smallest in [0, 1] and beta in (0, 1]")
+        if not (0 < self.threshold < 1 and 0 <= self.smallest <= 1):
+            raise ValueError("threshold must lie in (0, 1) and smallest in [0, 1]")
+        if self.beta <= 0 or (self.unit == "share" and self.beta > 1):
+            raise ValueError(f"beta must be above 0 and, as a share, at most 1, not {self.beta} {self.unit}")
 
 
 def weigh(features: Tensor, attention: nn.Linear, head: nn.Linear, weighted: str) -> tuple[Tensor, Tensor]:
@@ -138,6 +145,7 @@ class AdaDF(Method):
         self.register_buffer(
             "distributions", class_distributions(torch.eye(classes), torch.zeros(classes), config.threshold)
         )
+        self.register_buffer("trusted", torch.zeros(classes, dtype=torch.bool), persistent=False)
         self.register_buffer("sums", torch.zeros(classes, classes))
         self.register_buffer("counts", torch.zeros(classes))
         self.data: FaceDataset | None = None
@@ -160,9 +168,15 @@ class AdaDF(Method):
         """Equations 4 to 7, from what the past epoch (or a pass over the data) has gathered."""
         if self.data is not None and clock.epoch > 0:
             self._gather()
-        self.distributions.copy_(class_distributions(self.sums, self.counts, self.config.threshold))
+        rule = self.sums, self.counts, self.config.threshold, self.config.relative
+        self.distributions.copy_(class_distributions(*rule))
+        self.trusted.copy_(trusted_classes(*rule))
         self.sums.zero_()
         self.counts.zero_()
+
+    def notes(self) -> dict[str, float]:
+        """trusted_classes: how many classes' own distributions were learnt from in this epoch."""
+        return {"trusted_classes": float(self.trusted.sum())}
 
     @torch.no_grad()
     def _gather(self) -> None:
@@ -204,7 +218,8 @@ class AdaDF(Method):
         target = self.fused(seen["auxiliary"], seen["weight"], label)[config.target]
         if not config.second_pass:
             self._remember(seen["auxiliary"], label)
-        rising, falling = ramps(clock.progress, config.beta)
+        done = {"share": clock.progress, "epochs": clock.progress * clock.epochs, "steps": clock.step}[config.unit]
+        rising, falling = ramps(done, config.beta)
         divergence = kl_to_prediction(target.detach() if config.detach else target, seen["target"], label)
         return {
             "cross_entropy": falling * labelled_cross_entropy(seen["auxiliary"], label),

@@ -137,6 +137,10 @@ class Method(nn.Module):
     def before_epoch(self, clock: Clock) -> None:
         """Called before each epoch (thresholds, class distributions); nothing by default."""
 
+    def notes(self) -> dict[str, float]:
+        """Figures that each epoch's entry in the history takes along (``notes``); none by default."""
+        return {}
+
     def after_step(self, clock: Clock) -> None:
         """Called after each optimiser step (EMA teachers, banks); nothing by default."""
 

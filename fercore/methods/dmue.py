@@ -50,6 +50,7 @@ class DMUEConfig(NetworkConfig):
         a class that is not recognised yet is best distrusted as a whole; its faces then teach nothing any more, and in
         short trainings whole classes were never learned.
     stretched: whether each face's similarities are stretched to [0, 1] (released code, not in the paper).
+    own: whether a face counts among the faces of its class that it is compared with (see ``similarity_vector``).
     mining: LD-N, each branch learns from the other classes' faces; LD-A, all branches learn all classes from all faces
         and their predictions are averaged (section 4.7 and Table 4, for comparison).
     """
@@ -63,6 +64,7 @@ class DMUEConfig(NetworkConfig):
     confidence: bool = True
     relative: bool = True
     stretched: bool = True
+    own: bool = True
     mining: str = "LD-N"
 
     def __post_init__(self):
@@ -129,7 +131,7 @@ class DMUE(Method):
     def confidence(self, features: Tensor, label: Tensor) -> Tensor:
         """How far each label is trusted: alpha (N,), in (0, 1) (equation 8) or, if ``relative``, 1 on average."""
         with torch.autocast(features.device.type, enabled=False):
-            vector = similarity_vector(features, label, self.classes, self.config.stretched)
+            vector = similarity_vector(features, label, self.classes, self.config.stretched, self.config.own)
             alpha = self.scorer(vector)[:, 0]
             return relative_confidence(alpha, label, self.classes) if self.config.relative else alpha
 

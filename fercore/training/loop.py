@@ -108,6 +108,8 @@ def fit(
                 "losses": _means(progress),
                 "seconds": progress.seconds,
             }
+            if notes := method.notes():
+                entry["notes"] = notes
             if val is not None and config.eval_every and (progress.epoch + 1) % config.eval_every == 0:
                 with step.as_deployed():
                     entry["val"] = evaluate(method, val)

@@ -208,3 +208,41 @@ def test_relative_confidence_is_1_on_average_in_each_class():
     alpha, label = torch.tensor([0.2, 0.6, 0.5, 0.9]), torch.tensor([0, 0, 1, -1])
     found = relative_confidence(alpha, label, 3)
     torch.testing.assert_close(found, torch.tensor([0.5, 1.5, 1.0, 0.9]))  # the unlabelled face keeps its own
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_the_face_itself_can_be_left_out_of_its_class(name):
+    features, label = random(N, D), torch.tensor(LABELS[name])
+    found = similarity_vector(features, label, C, own=False)
+    expected = torch.tensor(oracle.similarity_vector(features.tolist(), label.tolist(), C, own=False))
+    torch.testing.assert_close(found, expected.to(found), atol=1e-5, rtol=1e-4)
+
+
+def auroc(score: torch.Tensor, positive: torch.Tensor) -> float:
+    """Share of the pairs of a positive and a negative one in which the positive one has the higher score."""
+    gap = score[positive][:, None] - score[~positive]
+    return ((gap > 0).float() + (gap == 0).float() / 2).mean().item()
+
+
+def test_without_itself_a_flipped_face_is_found_by_its_likeness():
+    """Clusters of faces, about three of a class in a batch, 30 % of the labels flipped; similarities stretched."""
+    generator = torch.Generator().manual_seed(0)
+    classes, dim, flipped = 7, 64, []
+    doubt, deceived = {True: [], False: []}, {True: [], False: []}
+    centres = torch.randn(classes, dim, generator=generator)
+    for _ in range(60):
+        true = torch.arange(classes).repeat(3)
+        flip = torch.rand(len(true), generator=generator) < 0.3
+        other = (true + torch.randint(1, classes, true.shape, generator=generator)) % classes
+        label = torch.where(flip, other, true)
+        features = centres[true] + 1.2 * torch.randn(len(true), dim, generator=generator)
+        for own in doubt:
+            similarity = similarity_vector(features, label, classes, stretched=True, own=own)[:, :classes]
+            doubt[own].append(-similarity.gather(1, label[:, None])[:, 0])
+            deceived[own].append(similarity.argmax(1) == label)
+        flipped.append(flip)
+    flipped = torch.cat(flipped)
+    assert auroc(torch.cat(doubt[False]), flipped) > 0.9 > 0.8 > auroc(torch.cat(doubt[True]), flipped)
+    # of the flipped faces, how many are likest to the class that they are wrongly said to be of
+    share = {own: torch.cat(parts)[flipped].float().mean() for own, parts in deceived.items()}
+    assert share[False] < 0.1 < 0.4 < share[True]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fercore.batch import UNLABELLED
-from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights
+from fercore.losses.fusion import class_distributions, fuse, kl_to_prediction, normalise_weights, trusted_classes
 from tests.oracles import ada_df as oracle
 
 N, C = 12, 4
@@ -67,3 +67,14 @@ def test_divergence_is_equation_13_and_zero_only_at_the_target():
     hidden[:3] = 0
     part = kl_to_prediction(target[:3].float(), logits[:3], hidden[:3])
     torch.testing.assert_close(kl_to_prediction(target.float(), logits, hidden), part)
+
+
+def test_trust_can_be_relative_to_the_surest_class():
+    sums = torch.tensor([[1.6, 0.2, 0.2], [0.5, 1.0, 0.5], [0.5, 0.4, 0.1]])
+    counts = torch.tensor([2.0, 2.0, 1.0])  # own: .8, .5, .1
+    assert trusted_classes(sums, counts, 0.7).tolist() == [True, False, False]
+    assert trusted_classes(sums, counts, 0.6, relative=True).tolist() == [True, True, False]  # from .48 on
+    assert not trusted_classes(torch.zeros(3, 3), torch.zeros(3), 0.6, relative=True).any()
+    found = class_distributions(sums, counts, 0.6, relative=True)
+    torch.testing.assert_close(found[:2], sums[:2] / 2)
+    torch.testing.assert_close(found[2], torch.tensor([0.2, 0.2, 0.6]))

@@ -130,3 +130,19 @@ def test_bad_settings_are_named():
         make(split="stem")
     with pytest.raises(ValueError, match="threshold must lie"):
         make(threshold=1.5)
+
+
+def test_beta_counts_in_shares_epochs_or_steps_and_the_history_tells_the_trusted_classes(faces, tmp_path):
+    clock = Clock(30, 3, 100, 10)
+    terms = []
+    for beta, unit in ((0.4, "share"), (4.0, "epochs"), (40.0, "steps")):
+        method = make(beta=beta, unit=unit).eval()
+        terms.append(method.losses(first_batch(method, faces), clock)["divergence"].item())
+    assert terms == pytest.approx([terms[0]] * 3)
+    assert make(beta=5.0, unit="epochs").config.beta == 5
+    with pytest.raises(ValueError, match="beta must be above 0 and, as a share, at most 1"):
+        make(beta=5.0)
+    method = make(threshold=0.5, relative=True)
+    history = fit(method, faces, TrainConfig(epochs=2, batch_size=28, amp="no"))
+    assert history[0]["notes"]["trusted_classes"] == 0
+    assert history[1]["notes"]["trusted_classes"] >= 1  # the surest class itself, at least

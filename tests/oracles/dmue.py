@@ -61,17 +61,17 @@ def similarity_preserving(target, auxiliary, label):
     return total / classes
 
 
-def similarity_vector(features, label, classes):
-    """Equations 6 and 7; a class without faces gives 0."""
+def similarity_vector(features, label, classes, own=True):
+    """Equations 6 and 7; a class without faces gives 0. own: whether a face is one of the images of its class."""
 
     def cosine(a, b):
         return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
 
     rows = []
-    for a, y in zip(features, label, strict=True):
+    for i, (a, y) in enumerate(zip(features, label, strict=True)):
         row = []
         for j in range(classes):
-            members = [b for b, k in zip(features, label, strict=True) if k == j]
+            members = [b for n, (b, k) in enumerate(zip(features, label, strict=True)) if k == j and (own or n != i)]
             row.append(sum(cosine(a, b) for b in members) / len(members) if members else 0.0)
         rows.append(row + [float(y == j) for j in range(classes)])
     return rows
