@@ -26,6 +26,10 @@ COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "f
 CANONICAL = np.array([COLUMNS.index(name) for name in NAMES])
 USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
+CHALLENGE = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv", "fer2013/icml_face_data.csv")
+"""Under these names the challenge's own file is handed out."""
+FER2013 = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""The challenge's order of classes, its column emotion."""
 SIDE = 48
 UNUSABLE = -1
 
@@ -132,14 +136,22 @@ def ferplus_counts(file: str | Path) -> pd.DataFrame:
 
 
 def _from_tables(folder: Path) -> Source:
-    pixel_file, vote_file = folder / "fer2013.csv", folder / "fer2013new.csv"
-    for file, origin in ((pixel_file, "the FER2013 challenge on Kaggle"), (vote_file, "github.com/microsoft/FERPlus")):
-        if not file.is_file():
-            raise FileNotFoundError(f"{folder} holds no {file.name}; get it from {origin}.")
+    pixel_file, vote_file = first_present(folder, *CHALLENGE), folder / "fer2013new.csv"
+    if pixel_file is None:
+        part = first_present(folder, "train.csv", "test.csv")
+        only = f", only {part.name}, which has not all faces in their order" if part is not None else ""
+        raise FileNotFoundError(
+            f"{folder} holds neither fer2013.csv nor icml_face_data.csv{only}; get the whole file (35,887 rows with "
+            "emotion, pixels and Usage) from the FER2013 challenge on Kaggle."
+        )
+    if not vote_file.is_file():
+        raise FileNotFoundError(f"{folder} holds no fer2013new.csv; get it from github.com/microsoft/FERPlus.")
     table = read_votes(vote_file)
     pixels = np.empty((len(table), SIDE, SIDE), np.uint8)
-    count = 0
-    for place, usage, text in tqdm(_pixel_rows(pixel_file), total=len(table), desc="fer2013.csv", unit="row"):
+    count, theirs = 0, np.full(len(table), UNUSABLE)
+    for place, usage, text, emotion in tqdm(
+        _pixel_rows(pixel_file), total=len(table), desc=pixel_file.name, unit="row"
+    ):
         if count == len(table):
             raise ValueError(
                 f"{pixel_file} has more rows than the {len(table):,} of {vote_file.name}; both must match."
@@ -150,22 +162,33 @@ def _from_tables(folder: Path) -> Source:
                 "so take both files as published."
             )
         pixels[count] = _pixels(text, place)
+        theirs[count] = _challenge_label(emotion, place)
         count += 1
     if count < len(table):
         raise ValueError(f"{pixel_file} has {count:,} rows, but {vote_file.name} has {len(table):,}; take both whole.")
     names = [f"fer{row:07d}.png" for row in range(count)]
-    return _make(folder, names, table, pixels)
+    source = _make(folder, names, table, pixels)
+    return replace(source, rows=source.rows.assign(label_fer2013=theirs))
 
 
-def _pixel_rows(file: Path) -> Iterator[tuple[str, str, str]]:
-    """Place, usage and pixels of each row, without holding the 300 MB of text."""
+def _challenge_label(text: str, place: str) -> int:
+    """FER2013's own label in canonical order, -1 if the file has none."""
+    word = text.strip()
+    if word and word not in map(str, range(len(FER2013))):
+        raise ValueError(f"{place}: emotion {text!r} is not one of the challenge's 0..6; take the file as published.")
+    return NAMES.index(FER2013[int(word)]) if word else UNUSABLE
+
+
+def _pixel_rows(file: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Place, usage, pixels and emotion of each row, without holding the 300 MB of text."""
     with file.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         for name in ("pixels", "Usage"):
-            if name not in (reader.fieldnames or ()):
+            if name not in reader.fieldnames:
                 raise ValueError(f"{file} has no column {name!r}; its header must be emotion,pixels,Usage.")
         for row, line in enumerate(reader, 1):
-            yield f"{file} row {row}", line["Usage"] or "", line["pixels"] or ""
+            yield f"{file} row {row}", (line["Usage"] or "").strip(), line["pixels"] or "", line.get("emotion") or ""
 
 
 def _pixels(text: str, place: str) -> np.ndarray:

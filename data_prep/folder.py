@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from data_prep.source import Source, check_files, check_once, emotion_number, images_below, need_folder
+from data_prep.source import Source, check_files, check_once, emotion_number, images_below, need_folder, read_table
 from data_prep.splits import hold_out
 from fercore.emotions import NAMES, index_of
 
@@ -42,12 +42,13 @@ def read_folder(
     need_folder(folder, f"class-named folders or {TABLE}")
     meaning = _meanings(classes)
     table = folder / TABLE
-    rows = _from_table(table, meaning) if table.is_file() else _from_folders(folder, meaning)
+    rows, notes = _from_table(table, meaning) if table.is_file() else (_from_folders(folder, meaning), ())
     if rows.empty:
         raise ValueError(f"{folder} lists no face.")
     if subject is not None:
         rows["subject"] = [_person(subject, name) for name in rows["name"]]
-    source = check_files(Source(folder.resolve().name, folder, rows), accept, str(table if table.is_file() else folder))
+    source = Source(folder.resolve().name, folder, rows).noting(*notes)
+    source = check_files(source, accept, str(table if table.is_file() else folder))
     source = source.without(f"class mapped to {DROP}", source.rows["label"].isna().to_numpy())
     if source.rows.empty:
         raise ValueError(f"{folder}: every face is mapped to {DROP}.")
@@ -89,23 +90,26 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _from_table(file: Path, meaning: dict[str, int | None]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{file} is no readable table in UTF-8 with the header 'path,label' ({reason}).") from error
+def _from_table(file: Path, meaning: dict[str, int | None]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    table, notes = read_table(file, "path,label")
     for name in ("path", "label"):
         if name not in table:
             raise ValueError(f"{file} has no column {name!r}; it has {', '.join(table.columns)}.")
     check_once(table["path"], str(file))
     numbers = {str(number): number for number in range(len(NAMES))} | meaning
     places = [f"{file} row {row}" for row in range(1, len(table) + 1)]
+    for text, place in zip(table["label"], places, strict=True):
+        if re.fullmatch(r"[0-9]+[.,][0-9]*", text.strip()) and text.strip() not in meaning:
+            raise ValueError(
+                f"{place}: label {text!r} is no whole number, and the order of the classes is unknown; write the "
+                f"emotions' names, or say what it means, e.g. --classes {text.strip()}=happiness."
+            )
     rows = pd.DataFrame({"name": table["path"]})
     rows["label"] = [emotion_number(text, place, numbers) for text, place in zip(table["label"], places, strict=True)]
     given = table["split"] if "split" in table else ["train"] * len(table)
     rows["split"] = [_split(text, place) for text, place in zip(given, places, strict=True)]
-    return rows.assign(subject=table["subject"].replace("", None)) if "subject" in table else rows
+    rows = rows.assign(subject=table["subject"].replace("", None)) if "subject" in table else rows
+    return rows, notes
 
 
 def _split(text: str, where: str) -> str:

@@ -173,6 +173,28 @@ def first_present(folder: Path, *names: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
+def read_table(file: Path, header: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """A table of text as spreadsheets write it: commas, semicolons or tabs, UTF-8 or else Latin-1; and what to note.
+
+    :param header: its usual header, for the message.
+    :raises ValueError: it is no table.
+    """
+    data = file.read_bytes()
+    try:
+        text, notes = data.decode("utf-8-sig"), ()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+        notes = (f"{file.name} is not in UTF-8 and was read as Latin-1: look at names with accents.",)
+    first = text.partition("\n")[0]
+    separator = next((mark for mark in ",;\t" if mark in first), ",")
+    try:
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=True, sep=separator)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is no readable table with the header {header!r} ({reason}).") from error
+    return table.rename(columns=str.strip), notes
+
+
 def read_lines(file: Path) -> Iterator[tuple[str, str]]:
     """(place, text) of each line of a text file that is not blank; a byte order mark and Windows line ends are fine.
 

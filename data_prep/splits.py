@@ -12,7 +12,8 @@ def hold_out(rows: pd.DataFrame, share: float, new_split: str) -> pd.DataFrame:
     """The rows with about ``share`` of each class of split train moved to ``new_split``.
 
     The choice depends on the faces' names only, not on their order. Where ``subject`` is known (not null), a person's
-    training faces move together: people are drawn at random and taken as long as no class exceeds its share.
+    training faces move together: people are drawn at random and taken as long as no class exceeds its share. Where that
+    would hold out nobody, one person is, the first without whom every class still has training faces.
 
     :param rows: columns name, label, split, and perhaps subject.
     :raises ValueError: ``share`` is not in [0, 0.5].
@@ -29,6 +30,11 @@ def hold_out(rows: pd.DataFrame, share: float, new_split: str) -> pd.DataFrame:
         if (taken + counts <= quota).all():
             taken += counts
             held.extend(index)
+    people = any(str(name).startswith("person ") for name in groups.groups)
+    if share and not held and people:  # few people, each above a class's share: one of them, if all classes stay
+        total = np.bincount(train["label"], minlength=8)
+        stays = (index for index, counts in members if ((total - counts > 0) | (total == 0)).all())
+        held = list(next(stays, []))
     split = rows["split"].copy()
     split.loc[held] = new_split
     return rows.assign(split=split)
