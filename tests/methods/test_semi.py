@@ -263,6 +263,19 @@ def test_the_two_words_weak_and_strong_can_mean_other_views():
     assert method.needs.unlabelled_views == ("none", "none", "randaugment")
 
 
+ORDER = {"pseudo_label": "w", "mean_teacher": "ww", "adacm": "wws"}
+"""Weak and strong views in the order in which ``unlabelled_terms`` takes them apart; "ws" for all others."""
+
+
+@every_semi
+def test_views_come_in_the_order_in_which_they_are_taken_apart(name, faces):
+    method = make(name, weak="none", strong="strong")
+    served = first_batch(method, faces).unlabelled
+    plain = faces.images[served.index] / 255
+    found = "".join("w" if (view - plain).abs().max() < 1e-6 else "s" for view in served.views)
+    assert found == ORDER.get(name, "ws")
+
+
 @every_semi
 def test_lambda_can_be_scaled_to_the_cross_entropy(name, faces):
     settings = all_faces_teach(name)
