@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from data_prep.folder import read_folder
 from data_prep.source import Source, check_counts, check_files, check_once, first_present, need_folder
 from fercore.emotions import index_of
 
@@ -50,6 +51,9 @@ def read_affectnet(folder: str | Path, classes: Literal[7, 8] = 8, accept: bool 
     """
     folder = Path(folder)
     need_folder(folder, "training.csv and validation.csv, or train_set/ and val_set/")
+    kinds = {path.name for path in (folder / "train").glob("*") if path.is_dir()}
+    if kinds and first_present(folder, *LISTS) is None:
+        return _from_class_folders(folder, kinds, classes, accept)
     if first_present(folder, *SETS) is not None:
         source, test = _from_arrays(folder), TEST_ARRAYS
     else:
@@ -64,6 +68,20 @@ def read_affectnet(folder: str | Path, classes: Literal[7, 8] = 8, accept: bool 
         source = source.without("listed twice", source.rows["name"].duplicated().to_numpy())
     check_once(source.rows["name"], f"{folder}: the lists")
     return check_files(source, accept, f"{folder}: the lists,")
+
+
+def _from_class_folders(folder: Path, kinds: set[str], classes: int, accept: bool) -> Source:
+    """AffectNet as it is passed on: train/ and val/ with a folder a class, read as ``folder`` reads them."""
+    if all(kind.isdecimal() for kind in kinds):
+        raise ValueError(
+            f"{folder}/train has numbered classes, of which two orders circulate: AffectNet's own (0 = neutral, "
+            "1 = happiness ...) and the alphabetical one (0 = anger, 1 = contempt ...); look at some faces, then say "
+            "which it is: python -m data_prep folder ... --classes 0=neutral 1=happiness 2=sadness and so on."
+        )
+    source = read_folder(folder, accept=accept)
+    return (
+        source.without("contempt, with 7 classes", (source.rows["label"] == 7).to_numpy()) if classes == 7 else source
+    )
 
 
 def eyes_of(landmarks: np.ndarray) -> np.ndarray:

@@ -15,13 +15,24 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from data_prep.source import Source, check_counts, check_files, check_once, first_present, need_folder, read_lines
+from data_prep.source import (
+    Source,
+    check_counts,
+    check_files,
+    check_once,
+    first_present,
+    need_folder,
+    read_lines,
+    read_table,
+)
 
 PUBLISHED = {
     "train": dict(enumerate((1290, 281, 717, 4772, 1982, 705, 2524))),
     "test": dict(enumerate((329, 74, 160, 1185, 478, 162, 680))),
 }
 LABELS = "EmoLabel/list_patition_label.txt"
+LISTS = {"train_labels.csv": "train", "test_labels.csv": "test"}
+"""As RAF-DB is often passed on: these lists (image,label), and the aligned faces in DATASET/train/1/ ... test/7/."""
 IBUG_NOSE, IBUG_MOUTH_LEFT, IBUG_MOUTH_RIGHT = 30, 48, 54
 
 
@@ -35,6 +46,8 @@ def read_rafdb(folder: str | Path, images: Literal["aligned", "original"] = "ali
     folder = Path(folder)
     need_folder(folder, f"RAF-DB's basic/ with {LABELS}")
     base = first_present(folder, f"basic/{LABELS}", LABELS)
+    if base is None and images == "aligned" and all((folder / name).is_file() for name in LISTS):
+        return _from_numbered_folders(folder, accept)
     if base is None:
         raise FileNotFoundError(f"{folder} holds neither basic/{LABELS} nor {LABELS}; unpack EmoLabel there.")
     listed = [_line(place, line) for place, line in read_lines(base)]
@@ -49,6 +62,26 @@ def read_rafdb(folder: str | Path, images: Literal["aligned", "original"] = "ali
     if images == "original":
         source = _with_landmarks(source, base.parents[1] / "Annotation" / "manual", stems)
     return check_files(source, accept, str(base))
+
+
+def _from_numbered_folders(folder: Path, accept: bool) -> Source:
+    inner = "DATASET/" if (folder / "DATASET").is_dir() else ""
+    parts = []
+    for name, split in LISTS.items():
+        file = folder / name
+        table, _ = read_table(file, "image,label")
+        if not {"image", "label"} <= set(table.columns):
+            raise ValueError(f"{file} has no columns image and label; its header must be image,label.")
+        check_once(table["image"], str(file))
+        bad = np.flatnonzero(~table["label"].isin(list("1234567")))
+        if len(bad):
+            raise ValueError(f"{file} row {bad[0] + 1}: label {table['label'][bad[0]]!r} is not one of RAF-DB's 1..7.")
+        names = inner + split + "/" + table["label"] + "/" + table["image"]
+        parts.append(pd.DataFrame({"name": names, "label": table["label"].astype(int) - 1, "split": split}))
+    rows = pd.concat(parts, ignore_index=True)
+    differing = check_counts(rows["label"], rows["split"], PUBLISHED, str(folder), accept)
+    source = Source("RAF-DB", folder, rows).noting(*(f"Published counts differ: {what}." for what in differing))
+    return check_files(source, accept, f"{folder}: the lists,")
 
 
 def _line(place: str, line: str) -> tuple[str, int, str]:

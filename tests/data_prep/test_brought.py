@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data_prep.affectnet import read_affectnet
 from data_prep.ferplus import read_ferplus
 from data_prep.folder import read_folder
+from data_prep.rafdb import read_rafdb
 from data_prep.splits import hold_out
 from fercore.emotions import NAMES
 from tests.data_prep import trees
@@ -59,3 +61,33 @@ def test_of_few_people_one_is_held_out():
     assert (held["split"] == "test").sum() == 21
     alone = hold_out(rows.assign(subject="one"), 0.2, "test")
     assert (alone["split"] == "train").all()  # nobody would be left
+
+
+def test_rafdb_in_numbered_folders_behind_a_link(tmp_path):
+    real = tmp_path / "real"
+    for split in ("train", "test"):
+        lines = ["image,label"]
+        for number in range(1, 8):
+            name = f"{split}_{number:05d}_aligned.jpg"
+            trees.save(trees.face(number - 1, number)[0], real / "DATASET" / split / str(number) / name)
+            lines.append(f"{name},{number}")
+        (real / f"{split}_labels.csv").write_text("\n".join(lines))
+    (tmp_path / "link").symlink_to(real, target_is_directory=True)
+    with pytest.raises(ValueError, match="14 of the published counts differ"):
+        read_rafdb(tmp_path / "link")
+    source = read_rafdb(tmp_path / "link", accept=True)
+    assert source.rows["label"].tolist() == [*range(7)] * 2
+    assert source.rows["name"][8] == "DATASET/test/2/test_00002_aligned.jpg"
+
+
+def test_affectnet_in_class_folders(tmp_path):
+    for k, name in enumerate(["anger", "contempt", "happy"] * 2):
+        for split in ("train", "val"):
+            trees.save(trees.face(k, k)[0], tmp_path / "named" / split / name / f"{k}.jpg")
+            trees.save(trees.face(k, k)[0], tmp_path / "numbered" / split / str(k % 3) / f"{k}.jpg")
+    rows = read_affectnet(tmp_path / "named").rows
+    assert rows.equals(read_folder(tmp_path / "named").rows)
+    assert set(rows["label"]) == {3, 5, 7}
+    assert set(read_affectnet(tmp_path / "named", classes=7).rows["label"]) == {3, 5}
+    with pytest.raises(ValueError, match=r"0 = neutral, .*0 = anger, .*--classes 0=neutral"):
+        read_affectnet(tmp_path / "numbered")
