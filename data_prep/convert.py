@@ -36,6 +36,7 @@ from data_prep.splits import hold_out
 from fercore.datasets.table import SPLITS
 from fercore.emotions import NAMES
 from fercore.files import write_atomically, write_json
+from fercore.photos import MIN_SCORE
 
 VERSION = 1
 """Goes up when the same source gives another result, so that nobody resumes across the change."""
@@ -135,7 +136,7 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
             f"{source.folder}: none of the {len(source):,} images can be read; {problems['problem'].iat[0]}"
         )
     facts, kept = facts.filter(pa.array(readable)), source.rows[readable].reset_index(drop=True)
-    write_atomically(result / "faces.parquet", lambda file: _write_faces(source, chunks, file))
+    write_atomically(result / "faces.parquet", lambda file: _write_faces(source, options, chunks, file))
     rows = kept.assign(**facts.drop_columns(["row", "problem", "mean", "square"]).to_pandas())
     groups = duplicate_groups(rows["hash"].to_numpy())
     repeated = _repeated(rows, groups)
@@ -154,6 +155,7 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
         "unreadable": len(problems),
         "no_face": len(without_face),
         "duplicates": {"groups": len(groups), "across_splits": across},
+        **({"without_landmarks": int((rows["landmark_score"] < MIN_SCORE).sum())} if options.landmarks else {}),
         **_pixels(facts),
         "options": asdict(options) | {"labels": list(options.labels)},
     }
@@ -161,14 +163,14 @@ def _assemble(source: Source, options: Options, result: Path, parts: Path) -> di
     return summary
 
 
-def _write_faces(source: Source, chunks: list[Path], file: Path) -> None:
+def _write_faces(source: Source, options: Options, chunks: list[Path], file: Path) -> None:
     """faces.parquet, GROUP chunks at a time."""
     known = pa.Table.from_pandas(source.rows, preserve_index=False)  # types come from all rows, not from a group's
     writer = None
     try:
         for first in range(0, len(chunks), GROUP):
             facts = pa.concat_tables([pq.read_table(chunk) for chunk in chunks[first : first + GROUP]])
-            table = _faces(source, known, facts.filter(facts["path"].is_valid()))
+            table = _faces(source, options, known, facts.filter(facts["path"].is_valid()))
             writer = writer or pq.ParquetWriter(file, table.schema)
             writer.write_table(table)
     finally:
@@ -176,7 +178,7 @@ def _write_faces(source: Source, chunks: list[Path], file: Path) -> None:
             writer.close()
 
 
-def _faces(source: Source, known: pa.Table, facts: pa.Table) -> pa.Table:
+def _faces(source: Source, options: Options, known: pa.Table, facts: pa.Table) -> pa.Table:
     """Some rows in the columns of the one format."""
     rows = facts["row"].to_numpy()
     columns: dict[str, Any] = {"path": facts["path"], "label": None, "split": None}
@@ -185,8 +187,10 @@ def _faces(source: Source, known: pa.Table, facts: pa.Table) -> pa.Table:
         shares = votes / votes.sum(axis=1, keepdims=True)
         columns["votes"] = pa.array(votes.tolist(), pa.list_(pa.int64()))
         columns["distribution"] = pa.array(shares.tolist(), pa.list_(pa.float64()))
-    if source.landmarks is not None:
+    if source.landmarks is not None or options.landmarks:
         columns["landmarks"] = facts["landmarks"]
+    if options.landmarks:
+        columns["landmark_score"] = facts["landmark_score"]
     taken = known.take(rows)
     columns |= {name: taken[name] for name in taken.column_names}
     return pa.table({**columns, "crop": facts["crop"]})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
 
 from data_prep.align import choose_frame, landmarks_in
@@ -17,6 +18,7 @@ from data_prep.options import Options
 from data_prep.source import Source
 from fercore.datasets import BadImage, read_image
 from fercore.files import write_atomically
+from fercore.photos import MIN_SCORE, mesh_landmarks
 from fercore.photos.warp import warp
 
 CHUNK = 256
@@ -36,6 +38,7 @@ FACTS = pa.schema(
         ("square", pa.list_(pa.float64())),  # the means of their squares
         ("hash", pa.uint64()),
         ("landmarks", pa.list_(pa.float32())),
+        ("landmark_score", pa.float64()),
     ]
 )
 
@@ -84,6 +87,9 @@ def _convert(source: Source, options: Options, row: int, result: Path, stem: str
         image, path = warp(image, *frame, options.size), f"{stem}.jpg"
         data = _jpeg(image)
         landmarks = None if landmarks is None else landmarks_in(frame, landmarks)
+    score = None
+    if options.landmarks:
+        landmarks, score = _by_mesh(image, landmarks)
     (result / path).write_bytes(data)
     share = image.reshape(-1, 3) / 255
     return {
@@ -97,7 +103,15 @@ def _convert(source: Source, options: Options, row: int, result: Path, stem: str
         "square": (share**2).mean(axis=0).tolist(),
         "hash": picture_hash(image),
         "landmarks": None if landmarks is None else np.float32(landmarks).ravel().tolist(),
+        "landmark_score": score,
     }
+
+
+def _by_mesh(image: np.ndarray, owners: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """(68, 2) landmarks of a face, NaN where the mesh is unsure of it, and its score; the owner's points stay."""
+    points, score = mesh_landmarks(torch.from_numpy(image).permute(2, 0, 1)[None])
+    found = points[0].numpy() if score[0] >= MIN_SCORE else np.full((68, 2), np.nan, np.float32)
+    return (found if owners is None else np.where(np.isnan(owners), found, owners)), float(score[0])
 
 
 def _part(values: np.ndarray | None, row: int) -> np.ndarray | None:

@@ -15,6 +15,8 @@ class Options:
     byte, but for whole photographs with a published box of the face, which are cut out by it."""
     size: Literal[112, 224] = 112
     """Side of what is cut out, in pixels."""
+    landmarks: bool = False
+    """Place 68 landmarks on each face by MediaPipe's face mesh; NaN where it is unsure (see landmark_score)."""
     margin: float = 0.0
     """How much wider than BlendFER's crop, as a share of it; without alignment, than the box."""
     val: float = 0.1

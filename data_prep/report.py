@@ -130,6 +130,9 @@ def _counts(report: Report, summary: dict[str, Any], rows: pd.DataFrame, notes: 
     sentences += [f"Cut out by: {', '.join(f'{name} ({count:,})' for name, count in crops.items())}."]
     if summary["no_face"]:
         sentences += [f"No face was found in {summary['no_face']:,} images (no_face.csv); their centre was kept."]
+    if "without_landmarks" in summary:
+        unsure = summary["without_landmarks"]
+        sentences += [f"Landmarks placed on {len(rows) - unsure:,} faces, none on {unsure:,} with a low score."]
     report.lines([*sentences, *notes])
 
 

@@ -58,7 +58,10 @@ class Loader:
         if needs.sampler not in SAMPLERS:
             raise ValueError(f"unknown sampler {needs.sampler!r}; known are {', '.join(SAMPLERS)}.")
         if needs.landmarks and data.landmarks is None:
-            raise ValueError("this method needs landmarks, which this dataset does not have.")
+            raise ValueError(
+                "this method needs landmarks, which this dataset does not have; "
+                "python -m data_prep ... --landmarks writes them."
+            )
         self.views = [_augmentation(view, weak) for view in needs.views]
         unlabelled_views = needs.unlabelled_views if needs.unlabelled else ()
         self.unlabelled_views = [_augmentation(view, weak) for view in unlabelled_views]

@@ -169,8 +169,12 @@ class LANet(Method):
         one_hot = F.one_hot(self.given.clamp(min=0), self.classes).float()
         self.now = torch.where((self.given == UNLABELLED)[:, None], 1 / self.classes, one_hot)
         self.before = self.now.clone()
-        if "LM" in self.parts and data.landmarks is not None:
-            self.branch.head.measure(data.landmarks.to(device), data.size)
+        learns = "LM" in self.parts and data.landmarks is not None
+        if learns and not self.branch.head.measure(data.landmarks.to(device), data.size):
+            raise ValueError(
+                "LA-Net learns landmarks, but no training face has all 68; python -m data_prep ... --landmarks "
+                'writes them, components="LD" does without.'
+            )
 
     def before_epoch(self, clock: Clock) -> None:
         """The targets of the past epoch become those that the new ones are averaged with."""

@@ -19,7 +19,7 @@ from data_prep import Options, prepare_affectnet, prepare_ferplus, prepare_folde
 from data_prep import convert as convert_module
 from data_prep import faces as faces_module
 from data_prep.__main__ import main
-from fercore.datasets import FaceDataset, apply_condition, read_image
+from fercore.datasets import FaceDataset, apply_condition, blendfer, read_image
 from fercore.emotions import NAMES
 from tests.data_prep import trees
 
@@ -165,6 +165,21 @@ def test_duplicates_within_and_across_splits(tmp_path):
     text = (tmp_path / "out/report.md").read_text()
     assert "1 of them lie across splits, 1 differ in label" in text
     assert text.index("leak.png") < text.index("copy.png")  # what leaks comes first
+
+
+def test_landmarks_of_rendered_faces_and_of_none(tmp_path):
+    faces = blendfer.open(split="test").select(range(3))
+    for k, image in enumerate([*faces.images.permute(0, 2, 3, 1).numpy(), np.zeros((48, 48, 3), np.uint8)]):
+        trees.save(image, tmp_path / "in" / "happiness" / f"{k}.png")
+    options = Options(landmarks=True, val=0)
+    summary = prepare_folder(tmp_path / "in", tmp_path / "out", options=options)
+    table = pd.read_parquet(tmp_path / "out" / "faces.parquet").sort_values("name")
+    assert summary["without_landmarks"] == 1
+    assert (table["landmark_score"] > 0.5).tolist() == [True, True, True, False]
+    found = np.stack(table["landmarks"]).reshape(4, 68, 2)
+    assert np.isnan(found[3]).all()
+    assert np.abs(found[:3] - faces.landmarks.numpy()).mean() < 3
+    assert "none on 1 with a low score" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_report_tells_what_was_measured(tmp_path):

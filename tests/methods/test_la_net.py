@@ -203,8 +203,13 @@ def test_faces_without_landmarks_are_masked_not_dropped(faces):
     assert make(faces).eval().losses(none, LATE)["landmarks"] == 0
 
 
-def test_few_or_no_landmarks_in_the_training_set_still_train(faces):
-    for keep in (20, 1, 0):
+def test_no_landmarks_in_the_training_set_are_an_error_with_its_mend(faces):
+    with pytest.raises(ValueError, match="data_prep ... --landmarks"):
+        make(without_landmarks(faces, 0))
+
+
+def test_few_landmarks_in_the_training_set_still_train(faces):
+    for keep in (20, 1):
         data = without_landmarks(faces, keep)
         method = make()
         (entry,) = fit(method, data, TrainConfig(epochs=1, batch_size=16, amp="no"))
