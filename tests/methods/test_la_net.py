@@ -204,7 +204,7 @@ def test_faces_without_landmarks_are_masked_not_dropped(faces):
 
 
 def test_no_landmarks_in_the_training_set_are_an_error_with_its_mend(faces):
-    with pytest.raises(ValueError, match="data_prep ... --landmarks"):
+    with pytest.raises(ValueError, match="no training face has all 68"):
         make(without_landmarks(faces, 0))
 
 
