@@ -1,17 +1,20 @@
 """``python -m fercore COMMAND ...``: train, evaluate, predict, bench, run, doctor, data.
 
 Each command prints its result as one JSON object on the last line of stdout; progress and talk go to stderr. A wrong
-request ends with one sentence and exit status 2, Ctrl-C with 130. FERCORE_DEBUG=1 shows where an error came from.
-What is heavy to import is imported inside the commands, so that ``--help`` is quick.
+request ends with one sentence and exit status 2, Ctrl-C with 130, SIGTERM with 143. FERCORE_DEBUG=1 shows where an
+error came from. What is heavy to import is imported inside the commands, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import tyro
 
@@ -19,6 +22,7 @@ Preset = Literal["fast", "quick", "semi", "paper"]
 NO_WEIGHTS = "none"
 Reading = Annotated[Literal["works", "printed"], tyro.conf.arg(name="as")]
 Changes = Annotated[tuple[str, ...], tyro.conf.arg(name="set")]
+MAY_BE_NONE = ("--weights", "--variant")
 
 
 def train(
@@ -28,8 +32,9 @@ def train(
     recipe: str = "",
     seed: int = 0,
     data: Path | None = None,
-    out: Path | None = None,
+    out: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     classes: Literal[7, 8] | None = None,
     backbone: str | None = None,
     weights: str = "",
@@ -56,6 +61,7 @@ def train(
     :param data: a folder in fercore's format; BlendFER if left out.
     :param out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out.
     :param resume: go on from the state in that folder.
+    :param overwrite: begin anew whatever that folder holds; a finished run there is else kept until the new one is.
     :param classes: 7 leaves out contempt; by default 8 where the dataset has faces labelled so (BlendFER: 7).
     :param weights: where the backbone starts: face, imagenet, none, or a file.
     :param size: side of the image that the backbone sees, in pixels; by default the faces' own, at most the preset's.
@@ -74,7 +80,10 @@ def train(
     experiment = Experiment(
         method, condition, preset, seed, classes, data, own, training, variant, recipe, reading == "printed"
     )
-    result = run_experiment(experiment, out or experiment.folder, resume)
+    if out is not None and not out.strip():
+        raise ValueError("--out '' names no folder; leave it out for runs/METHOD-CONDITION-PRESET-SEED")
+    folder = experiment.folder if out is None else Path(out)
+    result = run_experiment(experiment, folder, resume, overwrite=overwrite)
     if results is not None and is_first_process():
         record(result, results)
     return result
@@ -240,23 +249,85 @@ def data(folder: tyro.conf.Positional[Path | None] = None, classes: Literal[7, 8
 COMMANDS = {f.__name__: f for f in (train, evaluate, predict, bench, run, doctor, data)}
 
 
+AFTER_STOP = {
+    "train": "nothing was trained yet",
+    "run": "the rows that are there stay; the same command goes on from here",
+    "predict": "there are no answers without an end; ask again, or about fewer photos",
+    "evaluate": "nothing was measured",
+    "bench": "nothing was measured",
+}
+"""What is true of a command that Ctrl-C or SIGTERM stops, where it does not say so itself."""
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; exits with 0, 1 (doctor found something to mend), 2 (a wrong request) or 130 (Ctrl-C)."""
-    try:
-        result = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fercore", args=arguments)
-        print(json.dumps(result, allow_nan=False), flush=True)
-    except KeyboardInterrupt:
-        _leave("stopped; training goes on from here with --resume", 130)
-    except (ValueError, OSError) as error:
-        if os.environ.get("FERCORE_DEBUG"):
+    """Run one command.
+
+    Exits with 0, 1 (doctor found something to mend), 2 (a wrong request), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    with _Signals() as signals:
+        try:
+            _check_none(given)
+            result = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fercore", args=given)
+            print(json.dumps(result, allow_nan=False), flush=True)
+        except SystemExit:
             raise
-        _leave(_sentence(error), 2)
+        except BaseException as error:
+            if signals.number:  # whatever an import that was cut off made of it
+                words = error.args[0] if isinstance(error, KeyboardInterrupt) and error.args else None
+                words = words or AFTER_STOP.get(given[0] if given else "", "nothing was changed")
+                _leave(f"stopped; {words}", 128 + signals.number)
+            if os.environ.get("FERCORE_DEBUG") or not _is_expected(error):
+                raise
+            _leave(_sentence(error), 2)
     if isinstance(result, dict) and result.get("mend"):
         sys.exit(1)
 
 
+class _Signals:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt; ``number`` says which of them came, 0 if none."""
+
+    number = 0
+
+    def __enter__(self) -> Self:
+        taken = ()
+        if threading.current_thread() is threading.main_thread():
+            # Of several processes one would wait for the others: SIGTERM ends it at once, as torchrun wants it.
+            taken = (signal.SIGINT, signal.SIGTERM) if os.environ.get("WORLD_SIZE", "1") == "1" else (signal.SIGINT,)
+        self.previous = {number: signal.signal(number, self._stop) for number in taken}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self.number = number
+        raise KeyboardInterrupt
+
+
+def _check_none(arguments: list[str]) -> None:
+    """``--data None`` would pass for an option that was left out."""
+    for option, value in itertools.pairwise(arguments):
+        if value == "None" and option.startswith("--") and option not in MAY_BE_NONE:
+            raise ValueError(f"{option} None: leave the option out for its default")
+
+
+def _is_expected(error: BaseException) -> bool:
+    return isinstance(error, (ValueError, OSError)) or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    words = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 def _sentence(error: Exception) -> str:
     """On one line; the system's own errors without their numbers."""
+    if _is_out_of_memory(error):
+        return "there is not enough memory for this; choose a smaller --batch-size or --size, or smaller settings"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fercore.datasets import view_ops
 from fercore.datasets.parallel import run_pieces
+from fercore.settings import check_values
 
 Operation = Callable[..., Tensor]
 Matrices = tuple[Tensor, ...]
@@ -64,6 +65,7 @@ class Augmentation:
     pick: int = 0
 
     def __post_init__(self):
+        check_values(type(self), vars(self))
         for name, value in vars(self).items():
             if name in ("flip", "grey", "erase") and not 0 <= value <= 1:
                 raise ValueError(f"{name} is a probability, from 0 to 1, not {value}.")

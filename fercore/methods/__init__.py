@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from fercore.methods.rac_rsl import RACRSL
 from fercore.methods.scn import SCN
 from fercore.methods.softmatch import SoftMatch
 from fercore.methods.uda import UDA
+from fercore.settings import check_names
 
 METHODS: dict[str, type[Method]] = {
     "baseline": Baseline,
@@ -52,7 +53,7 @@ METHODS: dict[str, type[Method]] = {
 PRESETS = ("fast", "quick", "semi", "paper")
 
 __all__ = [
-    "METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "check_kind", "deploy",
+    "METHODS", "PRESETS", "Clock", "Method", "Needs", "NetworkConfig", "build", "deploy",
     "method_class", "method_name",
 ]  # fmt: skip
 
@@ -101,28 +102,10 @@ def build(
         raise ValueError(f"unknown preset {preset!r}; known are {', '.join(PRESETS)}")
     config = kind.config_class.paper(dataset) if preset == "paper" else getattr(kind.config_class, preset)()
     config = config.printed() if printed else config
-    known = [field.name for field in fields(config)]
-    for key in overrides:
-        if key not in known:
-            raise ValueError(f"{method_name(kind)} has no setting {key!r}; it has {', '.join(known)}")
-        check_kind(key, overrides[key], getattr(config, key))
+    check_names(kind.config_class, overrides, method_name(kind))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return kind(replace(config, **overrides), classes)
-
-
-def check_kind(name: str, value: Any, default: Any) -> None:
-    """A setting must be of its default's kind; a whole number is a number too, and weights may be None.
-
-    Raises ValueError naming it.
-    """
-    kind = (int, float) if type(default) is float else type(default)
-    if (
-        default is not None
-        and value is not None
-        and (not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool))
-    ):
-        raise ValueError(f"setting {name} takes values like {default!r}, not {value!r}")
 
 
 def deploy(method: Method) -> nn.Module:

@@ -89,6 +89,7 @@ class AdaDFConfig(NetworkConfig):
         return replace(self, detach=False, freeze=self.weights is not None)
 
     def __post_init__(self):
+        super().__post_init__()
         stage_before(self.split)
         for name, known in (("target", TARGETS), ("weighted", WEIGHTED), ("unit", UNITS)):
             if getattr(self, name) not in known:

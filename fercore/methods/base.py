@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fercore.batch import Batch, Clock, Needs
+from fercore.settings import check_values
 
 if TYPE_CHECKING:
     from fercore.datasets import FaceDataset
@@ -32,6 +33,12 @@ class NetworkConfig:
     backbone: str = "light"
     weights: str | None = "face"
     size: int = 64
+
+    def __post_init__(self):
+        """Check every setting's kind (``fercore.settings``); a method's own ``__post_init__`` calls this one first."""
+        if isinstance(self.weights, str) and self.weights.lower() == "none":  # as a file of settings writes it
+            object.__setattr__(self, "weights", None)
+        check_values(type(self), vars(self))
 
     @classmethod
     def fast(cls) -> Self:

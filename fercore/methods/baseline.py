@@ -32,6 +32,7 @@ class BaselineConfig(NetworkConfig):
     views: int = 1
 
     def __post_init__(self):
+        super().__post_init__()
         if not (0 <= self.dropout < 1 and 0 <= self.smoothing < 1):
             raise ValueError("dropout and smoothing must lie in [0, 1)")
         if self.view not in AUGMENTATIONS:

@@ -68,6 +68,7 @@ class DMUEConfig(NetworkConfig):
     mining: str = "LD-N"
 
     def __post_init__(self):
+        super().__post_init__()
         stage_before(self.split)
         if self.mining not in ("LD-N", "LD-A"):
             raise ValueError(f"unknown mining {self.mining!r}; known are LD-N, LD-A")

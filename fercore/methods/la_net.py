@@ -95,6 +95,7 @@ class LANetConfig(NetworkConfig):
         return replace(self, **{name: getattr(paper, name) for name in names})
 
     def __post_init__(self):
+        super().__post_init__()
         stage_before(self.split)
         choices = {
             "components": COMPONENTS,

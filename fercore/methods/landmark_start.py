@@ -28,6 +28,7 @@ class LandmarksConfig(NetworkConfig):
     feature: int = 64
 
     def __post_init__(self):
+        super().__post_init__()
         if self.feature < 1:
             raise ValueError(f"feature must be at least 1, not {self.feature}")
 

@@ -91,6 +91,7 @@ class RACRSLConfig(NetworkConfig):
         return replace(self, squared=False, ramp=0.0)
 
     def __post_init__(self):
+        super().__post_init__()
         if self.transform not in TRANSFORMS:
             raise ValueError(f"unknown transform {self.transform!r}; known are {', '.join(TRANSFORMS)}")
         class_weights(torch.ones(1), self.beta, self.rule)

@@ -35,6 +35,7 @@ class SCNConfig(NetworkConfig):
     relabel_from: float = 0.25
 
     def __post_init__(self):
+        super().__post_init__()
         if not (0 < self.high < 1 and 0 <= self.gamma <= 1 and self.margin >= 0 and self.doubt >= 0):
             raise ValueError("high must lie in (0, 1), gamma in [0, 1], margin and doubt must be at least 0")
 

@@ -78,6 +78,7 @@ class SemiConfig(NetworkConfig):
         return replace(super().paper(dataset), ema=0.999)
 
     def __post_init__(self):
+        super().__post_init__()
         check_experts(self.expert, self.n, self.top_k, self.noise, self.noise_unit, self.residual_start)
         if not (self.lam >= 0 and self.mu >= 1 and 0 <= self.ramp <= 1 and 0 <= self.ema < 1 and self.balance >= 0):
             raise ValueError("lam and balance must be at least 0, mu at least 1, ramp in [0, 1] and ema in [0, 1)")

@@ -14,6 +14,8 @@ from torch import Tensor, nn, tensor
 STAGES = ("stem", "stage1", "stage2", "stage3", "stage4")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SMALLEST_IMAGE = 32  # every backbone here shrinks the image 16 or 32 times
+LARGEST_IMAGE = 4096
+"""A batch of one takes 200 MB; a number above it is a slip, or a forged file's."""
 
 
 class Normalise(nn.Module):

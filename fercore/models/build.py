@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fercore.models.backbones import BACKBONES, SMALLEST_IMAGE, Backbone
+from fercore.models.backbones import BACKBONES, LARGEST_IMAGE, SMALLEST_IMAGE, Backbone
 from fercore.models.weights import load_weights
 
 
@@ -16,6 +16,8 @@ def build_backbone(name: str, weights: str | None = None, size: int = 64) -> Bac
         raise ValueError(f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}")
     if size < SMALLEST_IMAGE:
         raise ValueError(f"size is {size} pixels; a backbone needs at least {SMALLEST_IMAGE}")
+    if size > LARGEST_IMAGE:
+        raise ValueError(f"size is {size} pixels; there is no use in more than {LARGEST_IMAGE}")
     backbone = BACKBONES[name](size)
     if weights is not None:
         load_weights(backbone, weights)

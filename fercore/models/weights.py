@@ -72,6 +72,9 @@ def load_weights(backbone: Backbone, source: str | Path) -> Report:
     missing = tuple(key for key in ours if key not in found and not key.endswith(CONSTANTS))
     if missing or leftover.trunk:
         raise ValueError(_complaint(backbone, name, ours, found, missing, leftover))
+    for key, value in found.items():
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} holds weights that are not finite ({key}); it cannot be a start")
     with torch.no_grad():
         for key, value in found.items():
             ours[key].copy_(value)

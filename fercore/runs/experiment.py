@@ -17,20 +17,20 @@ from fercore.datasets import FaceDataset, apply_condition, parse_condition
 from fercore.datasets.corruptions import describe_change
 from fercore.datasets.identity import data_name
 from fercore.datasets.table import classes_in
-from fercore.files import write_json
 from fercore.methods import PRESETS, Method, method_class, method_name
 from fercore.runs.build_for import build_for
 from fercore.runs.collapse import collapse
-from fercore.runs.environment import commit, device_name, is_first_process
+from fercore.runs.environment import commit, device_name
+from fercore.runs.folder import claimed
 from fercore.runs.insight import insight
 from fercore.runs.results import COLUMNS, KEY, append_insights, append_row
 from fercore.training import TrainConfig, evaluate, fit
-from fercore.training.checkpoints import MODEL, STATE
 from fercore.training.config import own_recipe
 from fercore.training.loop import fingerprint
 from fercore.training.recipe import recipe_name
 
-CONFIG, HISTORY, RESULT = "config.json", "history.json", "result.json"
+LARGEST_SEED = 2**63 - 1
+"""Torch's generators take no more."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Experiment:
         if self.preset not in PRESETS:
             raise ValueError(f"unknown preset {self.preset!r}; known are {', '.join(PRESETS)}")
         self.config  # noqa: B018 - what is wrong with the recipe is said before anything is read
-        if self.seed < 0:
-            raise ValueError(f"a seed is a whole number from 0 on, not {self.seed}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"a seed is a whole number from 0 to {LARGEST_SEED}, not {self.seed}")
         parse_condition(self.condition)
         if self.classes is None:
             object.__setattr__(self, "classes", default_classes(self.data))
@@ -132,10 +132,19 @@ def open_data(data: Path | FaceDataset | None, classes: int | None = None) -> Fa
 
 
 def run_experiment(
-    experiment: Experiment, out: Path, resume: bool = False, faces: FaceDataset | None = None, on: str = "test"
+    experiment: Experiment,
+    out: Path,
+    resume: bool = False,
+    faces: FaceDataset | None = None,
+    on: str = "test",
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Train, test, and write config, model, state, history and result into ``out``.
 
+    Whatever can be refused is refused before anything in ``out`` changes, and a finished run there is replaced only by
+    a finished one (see ``fercore.runs.folder``).
+
+    :param overwrite: begin anew whatever ``out`` holds of fercore's.
     :param faces: the opened data, if it is at hand already.
     :param on: the split that is measured: test to report, val to choose settings.
     :return: the figures on that split, with ``params``, ``out``, the settings that identify the run, and ``insight``
@@ -143,55 +152,56 @@ def run_experiment(
     """
     start = time.monotonic()
     code = commit()  # before anybody edits it
-    faces = open_data(experiment.data, experiment.classes) if faces is None else faces
-    clean = faces.where("train")
-    train = apply_condition(clean, experiment.condition, experiment.seed)
-    check_classes(train, experiment.name)
-    val = faces.where("val") if (faces.split == "val").any() else None
-    measured = faces.where(on)
-    config, settings = experiment.config.sized(experiment.settings)
-    settings = {"printed": experiment.printed, **settings}
-    method = build_for(faces, experiment.method, experiment.preset, experiment.seed, settings)
+    with claimed(out, resume, overwrite) as place:
+        faces = open_data(experiment.data, experiment.classes) if faces is None else faces
+        clean = faces.where("train")
+        train = apply_condition(clean, experiment.condition, experiment.seed)
+        check_classes(train, experiment.name)
+        val = faces.where("val") if (faces.split == "val").any() else None
+        measured = faces.where(on)
+        config, settings = experiment.config.sized(experiment.settings)
+        settings = {"printed": experiment.printed, **settings}
+        method = build_for(faces, experiment.method, experiment.preset, experiment.seed, settings)
+        described = {
+            "fercore": fercore.__version__,
+            "commit": code,
+            **experiment.key,
+            "classes": experiment.classes,
+            "recipe": recipe_name(experiment.recipe or own_recipe(experiment.preset, method)),
+            "folder": str(experiment.data) if isinstance(experiment.data, Path) else None,
+            "settings": asdict(method.config),
+            "training": asdict(config),
+        }
 
-    described = {
-        "fercore": fercore.__version__,
-        "commit": code,
-        **experiment.key,
-        "classes": experiment.classes,
-        "recipe": recipe_name(experiment.recipe or own_recipe(experiment.preset, method)),
-        "folder": str(experiment.data) if isinstance(experiment.data, Path) else None,
-        "settings": asdict(method.config),
-        "training": asdict(config),
-    }
-    if is_first_process() and not (resume and (out / STATE).exists()):
-        for name in (CONFIG, MODEL, STATE, HISTORY, RESULT):
-            (out / name).unlink(missing_ok=True)  # an earlier run's files must not pass for this one's
-        write_json(out / CONFIG, described)
-    print(f"{experiment.name}: {describe_change(clean, train)}, files in {out}", file=sys.stderr)
-    print(f"{experiment.name}: {method.config}", file=sys.stderr)
-    print(f"recipe {described['recipe']}: {config}", file=sys.stderr)
-    before = time.monotonic()
-    history = fit(method, train, config, val, out, resume)
-    in_this_process = time.monotonic() - before
-    trained = sum(entry["seconds"] for entry in history)
-    figures = evaluate(method, measured, probabilities=True)
-    warning = collapse(method, measured, figures.pop("probabilities"))
-    if warning:
-        print(f"warning: {experiment.name} {warning}", file=sys.stderr)
-    # What an interrupted run had already cost counts too.
-    figures["seconds"] = round(time.monotonic() - start + max(0.0, trained - in_this_process), 2)
-    result = {
-        **experiment.key,
-        **figures,
-        "warning": warning,
-        "insight": insight(method, train),
-        "train_seconds": round(trained, 2),
-        "params": sum(parameter.numel() for parameter in method.parameters()),
-        "out": str(out),
-    }
-    if is_first_process():
-        write_json(out / HISTORY, history)
-        write_json(out / RESULT, result)
+        def begin() -> None:
+            print(f"{experiment.name}: {describe_change(clean, train)}, files in {out}", file=sys.stderr)
+            print(f"{experiment.name}: {method.config}", file=sys.stderr)
+            print(f"recipe {described['recipe']}: {config}", file=sys.stderr)
+            place.begin(described)
+
+        try:
+            before = time.monotonic()
+            history = fit(method, train, config, val, place.path, place.resumes, begin=begin)
+            in_this_process = time.monotonic() - before
+            trained = sum(entry["seconds"] for entry in history)
+            figures = evaluate(method, measured, probabilities=True)
+            warning = collapse(method, measured, figures.pop("probabilities"))
+            if warning:
+                print(f"warning: {experiment.name} {warning}", file=sys.stderr)
+            # What an interrupted run had already cost counts too.
+            figures["seconds"] = round(time.monotonic() - start + max(0.0, trained - in_this_process), 2)
+            result = {
+                **experiment.key,
+                **figures,
+                "warning": warning,
+                "insight": insight(method, train),
+                "train_seconds": round(trained, 2),
+                "params": sum(parameter.numel() for parameter in method.parameters()),
+                "out": str(out),
+            }
+            place.finish(history, result)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(place.kept) from None
     return result
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from fercore.runs.environment import commit
-from fercore.runs.experiment import RESULT, Experiment, open_data, record, run_experiment
+from fercore.runs.experiment import Experiment, open_data, record, run_experiment
+from fercore.runs.folder import RESULT
 from fercore.runs.results import has_row, read_results
 from fercore.training.progress import duration
 

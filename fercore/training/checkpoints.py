@@ -7,21 +7,25 @@ training stands: method, optimiser and progress in one file, so that they always
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fercore.files import write_atomically
 from fercore.methods import METHODS, Method, method_class, method_name
 from fercore.models.together import Together
+from fercore.settings import check_names, check_values
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
+MOST_CLASSES = 1000
+"""A model that claims more is damaged, or was forged to fill the memory."""
 
 
 @dataclass
@@ -41,16 +45,30 @@ class Progress:
 def save_tensors(path: Path, tensors: dict[str, Tensor], note: dict[str, str] | None = None) -> None:
     """Write tensors (and short texts) atomically. Tensors that share memory are written apart."""
     cpu = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(cpu, temporary, metadata=note))
+    encoded = save(cpu, note)  # safetensors' own writing makes files that only their owner may read
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded))
+
+
+def read_note(path: Path) -> dict[str, str]:
+    """The texts of a safetensors file, its tensors left alone. Raises as ``load_tensors`` does."""
+    return _open(path, lambda file: file.metadata() or {})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and texts of a safetensors file. Raises FileNotFoundError, or ValueError if it is anything else."""
+
+    def read(file: safe_open) -> tuple[dict[str, Tensor], dict[str, str]]:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    return _open(path, read)
+
+
+def _open(path: Path, read: Callable[[safe_open], Any]) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return read(file)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a safetensors checkpoint ({error}); pickles are never opened, as they can run code"
@@ -71,7 +89,8 @@ def save_state(
     for number, values in optimiser.state_dict()["state"].items():
         for key, value in values.items():
             tensors[f"optimiser.{number}.{key}"] = torch.as_tensor(value)
-    note = {"progress": json.dumps(asdict(progress)), "run": json.dumps(run, sort_keys=True)}
+    count = sum(key.startswith("optimiser.") for key in tensors)
+    note = {"progress": json.dumps(asdict(progress)), "run": json.dumps(run, sort_keys=True), "optimiser": str(count)}
     save_tensors(path, tensors, note)
 
 
@@ -82,20 +101,40 @@ def load_state(
     tensors, note = load_tensors(path)
     if "progress" not in note:
         raise ValueError(f"{path} is not a training state; --resume needs the {STATE} that train wrote")
-    _check_same(path, json.loads(note["run"]), json.loads(json.dumps(run)))
+    try:
+        old, progress = json.loads(note["run"]), Progress(**json.loads(note["progress"]))
+        count = int(note["optimiser"])
+        check_values(Progress, vars(progress))
+        finite = [progress.seconds, *progress.sums.values(), *(entry["seconds"] for entry in progress.history)]
+        if not isinstance(old, dict) or min(progress.epoch, progress.step) < 0 or not all(map(math.isfinite, finite)):
+            raise ValueError("impossible numbers")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a training state of this version ({_short(error)})") from error
+    _check_same(path, old, json.loads(json.dumps(run)))
     _fill(method, _part(tensors, "method."), path)
     for key, value in _part(tensors, "average.").items():
         average[key].copy_(value)
+    _fill_optimiser(optimiser, _part(tensors, "optimiser."), count, path)
+    return progress
+
+
+def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], count: int, path: Path) -> None:
+    """Raises ValueError unless there are ``count`` tensors, of the shapes of what they belong to."""
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     memory: dict[int, dict[str, Tensor]] = {}
-    for key, value in _part(tensors, "optimiser.").items():
+    for key, value in tensors.items():
         number, name = key.split(".", 1)
+        if not (number.isdecimal() and int(number) < len(parameters)):
+            raise ValueError(f"{path} does not fit this method: its optimiser has more parts than the method")
         # Laid out as its parameter is (channels_last): a fused optimiser walks both in the order of memory.
         like = parameters[int(number)]
-        value = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        value = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.clone()
         memory.setdefault(int(number), {})[name] = value
+        if value.ndim and value.shape != like.shape:
+            raise ValueError(f"{path} does not fit this method: its optimiser holds tensors of other shapes")
+    if len(tensors) != count:
+        raise ValueError(f"{path} does not fit this method: a part of its optimiser is missing")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": memory})
-    return Progress(**json.loads(note["progress"]))
 
 
 def save_model(folder: Path, method: Method) -> None:
@@ -119,15 +158,24 @@ def load_method(checkpoint: str | Path, own: type[Method] | None = None) -> Meth
         raise ValueError(f"{path} does not say how to build its method; give the {MODEL} that train or fit wrote")
     try:
         how = json.loads(note["how"])
-        kind, settings = _kind(how["method"], own), how["settings"]
-        unknown = set(settings) - {f.name for f in fields(kind.config_class)}
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-        method = kind(kind.config_class(**{**settings, "weights": None}), how["classes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds a method that this version cannot build ({error})") from error
+        kind, settings, classes = _kind(how["method"], own), how["settings"], how["classes"]
+        check_names(kind.config_class, settings, how["method"])
+        if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
+            raise ValueError(f"classes is {classes!r}")
+        method = kind(kind.config_class(**{**settings, "weights": None}), classes)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} holds a method that this version cannot build ({_short(error)})") from error
     _fill(method, tensors, path)
+    if name := not_finite(method):
+        raise ValueError(f"{path} holds weights that are not finite ({name}); train it again with a smaller --lr")
     return method.eval().to(memory_format=torch.channels_last)
+
+
+def not_finite(method: nn.Module) -> str | None:
+    """The first of what a network computes with, weights and running means, that holds NaN or infinity; else None."""
+    running = {name: value for name, value in method.named_buffers() if ".running_" in name}
+    values = {**dict(method.named_parameters()), **running}
+    return next((name for name, value in values.items() if not bool(value.isfinite().all())), None)
 
 
 def load_together(checkpoints: Sequence[str | Path], own: type[Method] | None = None) -> Method | Together:
@@ -159,8 +207,15 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
+def _short(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+
+
 def _check_same(path: Path, old: dict, new: dict) -> None:
     keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if keys:
         changes = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys)
-        raise ValueError(f"{path} belongs to another training ({changes}); remove it, or choose another folder (--out)")
+        longer = "a training cannot be made longer, as its learning rate has run down: train anew, with --weights "
+        longer += f"{path.with_name(MODEL)} from what it learnt, in another folder (--out)"
+        mend = longer if keys == ["epochs"] else "leave --resume out, or choose another folder (--out)"
+        raise ValueError(f"{path} belongs to another training ({changes}); {mend}")

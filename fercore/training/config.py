@@ -35,6 +35,9 @@ class TrainConfig(Recipe):
         super().__post_init__()
         if self.amp not in ("auto", "no"):
             raise ValueError(f"unknown amp {self.amp!r}; known are auto, no")
+        for name in ("seed", "eval_every", "checkpoint_seconds"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
 
     @classmethod
     def preset(cls, name: str, method: type[Method] | Method, recipe: str = "", **overrides: Any) -> Self:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from fercore.batch import Clock
 from fercore.datasets import FaceDataset, Loader
+from fercore.files import check_room
 from fercore.methods.base import Method, in_use
 from fercore.metrics import report
-from fercore.training.checkpoints import STATE, Progress, load_state, save_model, save_state
+from fercore.training.checkpoints import MODEL, STATE, Progress, load_state, not_finite, save_model, save_state
 from fercore.training.config import TrainConfig
 from fercore.training.progress import InterruptLater, ProgressBar
 from fercore.training.step import Step
@@ -41,6 +42,7 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     after_epoch: Callable[[dict[str, Any]], None] | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``method`` in place on ``data``. The last weights stay, or their moving average; nothing is selected.
 
@@ -48,10 +50,11 @@ def fit(
     :param out: folder for ``state.safetensors`` (where training stands) and ``model.safetensors`` (the result).
     :param resume: go on from ``out``'s state, if there is one.
     :param after_epoch: called with each epoch's entry of the history, to look at the method as it learns.
+    :param begin: called once, when everything that can be refused has been checked and nothing is written yet.
     :return: one dict an epoch: epoch, lr (at its end), losses (mean of each term), seconds, and val where evaluated.
-    :raises ValueError: the state in ``out`` belongs to another training, a loss is no longer a finite number, or the
+    :raises ValueError: the state in ``out`` belongs to another training, a loss or weight is no longer finite, or the
         recipe is for images of another size than the method's.
-    :raises KeyboardInterrupt: after Ctrl-C, once the state is written.
+    :raises KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is written.
     """
     if config.size not in (0, method.config.size):
         raise ValueError(f"the recipe is for {config.size} pixels, the method for {method.config.size}: build it anew")
@@ -74,6 +77,13 @@ def fit(
     def clock() -> Clock:
         done = min(progress.epoch * loader.steps + progress.step, steps)
         return Clock(done, progress.epoch, steps, epochs)
+
+    if progress.epoch < epochs:
+        next(loader.epoch(progress.epoch, epochs, progress.step))  # a batch that cannot be made is refused here
+    if folder is not None and step.rank == 0:
+        check_room(folder, _bytes_to_write(method, average, folder), "make room, or choose another --out")
+    if begin is not None:
+        begin()
 
     with InterruptLater() as interrupt, ProgressBar(clock(), visible=step.rank == 0) as bar:
         while progress.epoch < epochs:
@@ -119,6 +129,8 @@ def fit(
                 after_epoch(entry)
     if step.average is not None:
         step.average.take_over()
+    if name := not_finite(method):
+        raise ValueError(f"training left weights that are not finite ({name}); try a smaller learning rate (--lr)")
     if folder is not None and step.rank == 0:
         save_model(folder, method)
     return progress.history
@@ -151,6 +163,21 @@ def fingerprint(data: FaceDataset) -> str:
     place = torch.arange(1, len(data) + 1)
     pixels = int(data.store.index_select(0, data.rows[:64]).sum(dtype=torch.int64))
     return f"{len(data)} faces, {int(((data.label + 2) * (data.rows + 1) * place).sum())}, {pixels}"
+
+
+def _bytes_to_write(method: nn.Module, average: dict[str, Tensor], folder: Path) -> int:
+    """What a training writes into its folder beyond what is there: two states for a moment, and a model.
+
+    A state holds the method, its average, and two numbers more for each trained one, as adamw's.
+    """
+
+    def size(tensors: Iterable[Tensor]) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    model = size(method.state_dict().values())
+    state = model + size(average.values()) + 2 * size(p for p in method.parameters() if p.requires_grad)
+    written = sum((folder / name).stat().st_size for name in (STATE, MODEL) if (folder / name).exists())
+    return max(2 * state + model - written, model)
 
 
 def _read(sums: dict[str, Tensor], clock: Clock) -> dict[str, float]:

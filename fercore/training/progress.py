@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,6 +51,7 @@ class ProgressBar:
 class InterruptLater:
     """Ctrl-C sets ``asked``, so that a step ends before the run does; a second Ctrl-C stops at once.
 
+    So does SIGTERM, which clusters send before they kill; not where one of several processes would wait for the others.
     Outside the main thread, where Python does not allow handlers, Ctrl-C acts as usual.
     """
 
@@ -56,18 +59,22 @@ class InterruptLater:
 
     def __enter__(self) -> Self:
         self.in_main = threading.current_thread() is threading.main_thread()
-        if self.in_main:
-            self.previous = signal.signal(signal.SIGINT, self._ask)
+        alone = os.environ.get("WORLD_SIZE", "1") == "1"
+        taken = ((signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,)) if self.in_main else ()
+        self.previous = {number: signal.signal(number, self._ask) for number in taken}
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.in_main:
-            signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: Any) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if callable(earlier := self.previous[number]):
+            with suppress(KeyboardInterrupt):
+                earlier(number, frame)  # who waited for it before notes which signal it was
         say("stopping after this step; press Ctrl-C again to stop at once")
 
 

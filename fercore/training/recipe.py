@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 
 from fercore.datasets.views import AUGMENTATIONS, Augmentation
-from fercore.methods import check_kind
+from fercore.settings import check_values
 
 OPTIMISERS = {
     "adamw": torch.optim.AdamW,
@@ -65,6 +65,7 @@ class Recipe:
     augmentation: Augmentation = field(default=AUGMENTATIONS["weak"])
 
     def __post_init__(self):
+        check_values(type(self), vars(self))
         for name, known in {"optimiser": OPTIMISERS, "schedule": SCHEDULES}.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
@@ -100,7 +101,7 @@ class Recipe:
                 value = values[name] = tuple(value)
             if value is None:
                 raise ValueError(f"{name} is empty; write {name} = VALUE")
-            check_kind(name, value, own[name] if name in own else view[name])
+            check_values(type(self) if name in own else Augmentation, {name: value})
         look = replace(self.augmentation, **{name: value for name, value in values.items() if name in view})
         return replace(self, **{name: value for name, value in values.items() if name in own}, augmentation=look)
 

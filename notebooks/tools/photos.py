@@ -9,7 +9,8 @@ import pandas as pd
 from fercore.files import write_atomically
 from fercore.photos import evaluate_photos
 from fercore.runs.environment import commit, device_name
-from fercore.runs.experiment import RESULT, Experiment, open_data, run_experiment
+from fercore.runs.experiment import Experiment, open_data, run_experiment
+from fercore.runs.folder import RESULT
 from fercore.training import evaluate
 from fercore.training.checkpoints import load_together
 

@@ -274,7 +274,8 @@ def test_wrong_requests_end_in_one_sentence(data, trained, capsys, tmp_path, mon
     assert "is not a folder" in refuse(capsys, "train", "baseline", "--data", "nowhere")
     assert "no checkpoint at nowhere" in refuse(capsys, "evaluate", "nowhere", "--data", data)
     assert "has no setting 'depth'" in refuse(capsys, "train", "baseline", "--data", data, "--settings", "depth=3")
-    assert "takes values like" in refuse(capsys, "train", "cb", "--data", data, "--settings", "beta=big")
+    said = refuse(capsys, "train", "cb", "--data", data, "--settings", "beta=big")
+    assert said == "fercore: setting beta takes a finite number, not 'big'"
     assert "a seed is a whole number" in refuse(capsys, "train", "cb", "--data", data, "--seed", "-1")
     assert "write name=value" in refuse(capsys, "train", "baseline", "--data", data, "--settings", "depth")
     assert "write whole numbers" in refuse(capsys, "run", "--seeds", "a,b")
