@@ -24,6 +24,7 @@ from fercore.photos.predict import add_landmarks, describe, opinions
 from fercore.photos.read import Photo
 from fercore.runs.collapse import collapse
 from fercore.runs.experiment import Experiment, open_data, record, run_experiment
+from fercore.runs.results import check_results
 from fercore.training import TrainConfig
 from fercore.training import evaluate as measure
 from fercore.training.checkpoints import load_together
@@ -126,6 +127,7 @@ def train(
     classes: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     results: str | Path | None = None,
     variant: str = "",
     **changes: Any,
@@ -140,6 +142,7 @@ def train(
     data: a dataset or its folder; BlendFER if left out. classes: 7 or 8, of a folder;
         as many as it has if left out.
     out: folder of the run's files; runs/METHOD-CONDITION-PRESET-SEED if left out. resume: go on from its state.
+    overwrite: begin anew whatever it holds; a finished run there is else kept until the new one is finished.
     results: also add a row to this CSV file, by which methods are compared (``fercore.viz.results_figure``).
     variant: what the results call your changes; by default they list them.
     changes: the method's own settings and the recipe's fields: ``backbone="resnet18"``, ``lam=1.0``, ``epochs=5``.
@@ -153,7 +156,10 @@ def train(
     elif data is not None:
         data = Path(data)
     experiment = Experiment(method, condition, preset, seed, classes, data, settings, training, variant, str(recipe))
-    result = run_experiment(experiment, experiment.folder if out is None else Path(out), resume, faces)
+    if results is not None:
+        check_results(results)
+    folder = experiment.folder if out is None else Path(out)
+    result = run_experiment(experiment, folder, resume, faces, overwrite=overwrite)
     if results is not None:
         record(result, Path(results))
     return result

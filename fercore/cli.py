@@ -73,6 +73,7 @@ def train(
     """
     from fercore.runs.environment import is_first_process
     from fercore.runs.experiment import Experiment, record, run_experiment
+    from fercore.runs.results import check_results
 
     own = _settings(preset, backbone, weights, size, settings)
     training = _given(epochs=epochs, batch_size=batch_size, lr=lr, amp=amp, compile=compile or None)
@@ -83,6 +84,8 @@ def train(
     if out is not None and not out.strip():
         raise ValueError("--out '' names no folder; leave it out for runs/METHOD-CONDITION-PRESET-SEED")
     folder = experiment.folder if out is None else Path(out)
+    if results is not None and is_first_process():
+        check_results(results)
     result = run_experiment(experiment, folder, resume, overwrite=overwrite)
     if results is not None and is_first_process():
         record(result, results)

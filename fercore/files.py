@@ -20,18 +20,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises OSError, which names ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_together({path: write})
+
+
+def write_together(writes: dict[Path, Callable[[Path], object]]) -> None:
+    """Several files like that: none gets its name before all of them are whole on the disk."""
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in writes}
     try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, temporary in temporaries.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writes[path](temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
     except OSError as error:
         raise OSError(error.errno, _reason(error, path.parent), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+    for folder in {path.parent for path in writes}:
+        _sync_folder(folder)
 
 
 def write_json(path: Path, value: Any) -> None:

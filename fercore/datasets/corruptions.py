@@ -133,6 +133,30 @@ def parse_condition(text: str) -> tuple[Step, ...]:
     return tuple(_parse_step(word, text) for word in words)
 
 
+def canonical_condition(text: str) -> str:
+    """The same condition as it is always written: ``noise:0.30`` is ``noise:0.3``. Raises ValueError as the parser."""
+    return "+".join(map(_written, parse_condition(text))) or "clean"
+
+
+def _written(step: Step) -> str:
+    match step:
+        case Noise(rate, symmetric):
+            return f"noise:{_plain(rate)}{'' if symmetric else ':asymmetric'}"
+        case Imbalance(factor):
+            return f"imbalance:{_plain(factor)}"
+        case Labels(number):
+            return f"labels:{number}"
+        case Annotators(populations):
+            return f"annotators:{'+'.join(populations)}"
+        case OtherLabels(name):
+            return f"annotators:{name}"
+
+
+def _plain(value: float) -> str:
+    """The shortest text that is read as the same number, without an exponent where that is short."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 def _parse_step(word: str, text: str) -> Step:
     kind, *options = word.split(":")
     value = _number(options[0]) if options else None

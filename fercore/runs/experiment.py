@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -13,17 +14,17 @@ from typing import Any
 import torch
 
 import fercore
-from fercore.datasets import FaceDataset, apply_condition, parse_condition
-from fercore.datasets.corruptions import describe_change
+from fercore.datasets import FaceDataset, apply_condition
+from fercore.datasets.corruptions import canonical_condition, describe_change
 from fercore.datasets.identity import data_name
 from fercore.datasets.table import classes_in
 from fercore.methods import PRESETS, Method, method_class, method_name
 from fercore.runs.build_for import build_for
 from fercore.runs.collapse import collapse
 from fercore.runs.environment import commit, device_name
-from fercore.runs.folder import claimed
+from fercore.runs.folder import claimed, read_result
 from fercore.runs.insight import insight
-from fercore.runs.results import COLUMNS, KEY, append_insights, append_row
+from fercore.runs.results import COLUMNS, KEY, put_row
 from fercore.training import TrainConfig, evaluate, fit
 from fercore.training.config import own_recipe
 from fercore.training.loop import fingerprint
@@ -65,7 +66,7 @@ class Experiment:
         self.config  # noqa: B018 - what is wrong with the recipe is said before anything is read
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"a seed is a whole number from 0 to {LARGEST_SEED}, not {self.seed}")
-        parse_condition(self.condition)
+        object.__setattr__(self, "condition", canonical_condition(self.condition))
         if self.classes is None:
             object.__setattr__(self, "classes", default_classes(self.data))
         if not self.variant:
@@ -138,6 +139,7 @@ def run_experiment(
     faces: FaceDataset | None = None,
     on: str = "test",
     overwrite: bool = False,
+    reuse: bool = False,
 ) -> dict[str, Any]:
     """Train, test, and write config, model, state, history and result into ``out``.
 
@@ -145,6 +147,7 @@ def run_experiment(
     a finished one (see ``fercore.runs.folder``).
 
     :param overwrite: begin anew whatever ``out`` holds of fercore's.
+    :param reuse: if ``out`` holds the result of this very experiment, by the same code on the same device, give that.
     :param faces: the opened data, if it is at hand already.
     :param on: the split that is measured: test to report, val to choose settings.
     :return: the figures on that split, with ``params``, ``out``, the settings that identify the run, and ``insight``
@@ -171,7 +174,13 @@ def run_experiment(
             "folder": str(experiment.data) if isinstance(experiment.data, Path) else None,
             "settings": asdict(method.config),
             "training": asdict(config),
+            "on": on,
+            "torch": torch.__version__,
+            "device": device_name(),
         }
+        if reuse and (earlier := read_result(out)) and earlier[0] == json.loads(json.dumps(described)):
+            print(f"{experiment.name}: the result in {out} is of this very run", file=sys.stderr)
+            return earlier[1]
 
         def begin() -> None:
             print(f"{experiment.name}: {describe_change(clean, train)}, files in {out}", file=sys.stderr)
@@ -221,5 +230,4 @@ def record(result: dict[str, Any], file: Path) -> None:
     row = {name: result[name] for name in COLUMNS if name in result}
     row |= {f"recall_{name}": value for name, value in result["recall"].items()}
     row |= {"commit": code, "torch": torch.__version__, "device": device_name()}
-    append_insights(file, {name: result[name] for name in KEY}, result["insight"], code)
-    append_row(file, row | {"date": datetime.now(UTC).strftime("%Y-%m-%d")})
+    put_row(file, row | {"date": datetime.now(UTC).strftime("%Y-%m-%d")}, result["insight"])

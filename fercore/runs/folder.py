@@ -104,6 +104,11 @@ def read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     return _read_json(folder / CONFIG), _read_json(folder / RESULT)
 
 
+def was_cut_off(folder: Path) -> bool:
+    """Whether a training in ``folder`` waits for its end; or for its beginning."""
+    return (folder / UNFINISHED / STATE).exists() or not (folder / RESULT).exists()
+
+
 def _place(folder: Path, resume: bool, overwrite: bool) -> Place:
     side = folder / UNFINISHED
     unfinished = next(

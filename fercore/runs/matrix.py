@@ -13,8 +13,8 @@ import pandas as pd
 
 from fercore.runs.environment import commit
 from fercore.runs.experiment import Experiment, open_data, record, run_experiment
-from fercore.runs.folder import RESULT
-from fercore.runs.results import has_row, read_results
+from fercore.runs.folder import was_cut_off
+from fercore.runs.results import check_results, has_row, read_results
 from fercore.training.progress import duration
 
 
@@ -34,15 +34,22 @@ def run_matrix(experiments: list[Experiment], results: Path, on: str = "test") -
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ValueError("run does not work under torchrun or accelerate launch; use train, one run at a time")
     start = time.monotonic()
+    check_results(results)
     table = read_results(results)
+    experiments = list({tuple(experiment.key.values()): experiment for experiment in experiments}.values())
     missing = [experiment for experiment in experiments if not has_row(table, experiment.key)]
     skipped = len(experiments) - len(missing)
     print(f"{len(missing)} runs to do, {skipped} in {results} already; {_estimate(missing, table)}", file=sys.stderr)
     faces = open_data(missing[0].data, missing[0].classes) if missing else None
     for number, experiment in enumerate(missing, start=1):
+        if has_row(read_results(results), experiment.key):  # another command's, meanwhile
+            continue
         folder = experiment.folder
-        was_cut_off = not (folder / RESULT).exists()  # a finished one may be older code's: train it again
-        result = run_experiment(experiment, folder, resume=was_cut_off, faces=faces, on=on)
+        try:
+            # A finished one may be older code's: then it is trained again.
+            result = run_experiment(experiment, folder, was_cut_off(folder), faces=faces, on=on, reuse=True)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the rows that are there stay; the same command goes on from here") from None
         record(result, results)
         left = (time.monotonic() - start) / number * (len(missing) - number)
         name = "-".join(str(value) for value in experiment.key.values() if value != "")

@@ -217,5 +217,5 @@ def _check_same(path: Path, old: dict, new: dict) -> None:
         changes = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys)
         longer = "a training cannot be made longer, as its learning rate has run down: train anew, with --weights "
         longer += f"{path.with_name(MODEL)} from what it learnt, in another folder (--out)"
-        mend = longer if keys == ["epochs"] else "leave --resume out, or choose another folder (--out)"
+        mend = longer if keys == ["epochs"] else "remove it to begin anew, or choose another folder (--out)"
         raise ValueError(f"{path} belongs to another training ({changes}); {mend}")

@@ -9,7 +9,7 @@ import pytest
 from fercore.course import check, find_root, runs_folder
 from fercore.course.exercise import STRICT
 from fercore.course.folders import RUNS
-from fercore.runs.results import append_row
+from fercore.runs.results import put_row
 from notebooks.tools.lessons import LESSONS, Lesson, choose, existing, minutes, read_timings, write_timing
 from notebooks.tools.notebooks import execute, from_source, parameters_of, refuse_unknown
 from notebooks.tools.readme import generate
@@ -279,8 +279,8 @@ def test_readme_shows_the_results_that_were_measured(course):
     file = course / "notebooks" / "results" / "runs.csv"
     row = {"method": "baseline", "variant": "", "condition": "clean", "preset": "quick", "overall": 0.7, "mean": 0.6}
     for seed in (0, 1):
-        append_row(file, row | {"seed": seed})
-    append_row(file, row | {"seed": 0, "preset": "fast", "overall": 0.1})
+        put_row(file, row | {"seed": seed})
+    put_row(file, row | {"seed": 0, "preset": "fast", "overall": 0.1})
     assert "| baseline | 70.0 ± 0.0 / 60.0 ± 0.0 (2) |" in generate(course)
 
 

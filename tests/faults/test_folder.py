@@ -50,16 +50,18 @@ def test_what_is_refused_leaves_a_finished_run_as_it_is(faces, finished):
     with pytest.raises(ValueError, match="a seed is a whole number from 0 to"):
         experiment(seed=2**64)
     requests = (
-        (experiment("la_net"), bare, "needs landmarks"),
-        (experiment("dmue", training={"batch_size": 3}), faces, "a batch of 3 faces cannot hold"),
-        (experiment(training={"lr": float("inf")}), faces, "lr"),
-        (experiment("rac_rsl", {"lam": float("inf")}), faces, "lam"),
-        (experiment(settings={"size": 1_000_000}), faces, "size"),
+        ("la_net", {}, {}, bare, "needs landmarks"),
+        ("dmue", {}, {"batch_size": 3}, faces, "a batch of 3 faces cannot hold"),
+        ("baseline", {}, {"lr": float("inf")}, faces, "lr"),
+        ("rac_rsl", {"lam": float("inf")}, {}, faces, "lam"),
+        ("baseline", {"size": 1_000_000}, {}, faces, "size"),
     )
-    for wrong, data, words in requests:
+    for method, settings, training, data, words in requests:
         for overwrite in (False, True):
             with pytest.raises(ValueError, match=words):
-                run_experiment(wrong, finished, faces=data, overwrite=overwrite)
+                run_experiment(
+                    experiment(method, settings, training=training), finished, faces=data, overwrite=overwrite
+                )
             assert contents(finished) == before, words
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from fercore.datasets import FaceDataset
 from fercore.runs.insight import has_flipped_labels, insight
-from fercore.runs.results import append_insights, insights_file
+from fercore.runs.results import insights_file, put_row
 
 TRUTH = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
 TRUTH = torch.cat([TRUTH, torch.zeros(4, 4)], 1)
@@ -107,10 +107,10 @@ def test_insights_are_kept_beside_the_results(tmp_path):
 
     file = tmp_path / "new" / "runs.csv"
     key = {"method": "dmue", "variant": "", "condition": "noise:0.3", "preset": "quick", "seed": 0}
-    append_insights(file, key, {}, "abc")
+    put_row(file, key, {})
     assert not insights_file(file).exists()
-    append_insights(file, key, {"js/labels": 0.25, "auroc/confidence": 0.5}, "abc")
-    append_insights(file, key | {"seed": 1}, {"js/labels": 0.5}, "abc")
+    put_row(file, key, {"js/labels": 0.25, "auroc/confidence": 0.5})
+    put_row(file, key | {"seed": 1}, {"js/labels": 0.5})
     table = pd.read_csv(tmp_path / "new" / "runs_insights.csv")
     assert table["value"].tolist() == [0.25, 0.5, 0.5]
     assert table["seed"].tolist() == [0, 0, 1]

@@ -5,7 +5,7 @@ import pytest
 
 from fercore.datasets.identity import data_name
 from fercore.runs.experiment import Experiment
-from fercore.runs.results import COLUMNS, append_row, has_row, read_results
+from fercore.runs.results import COLUMNS, has_row, put_row, read_results
 from tests.faces import write_dataset
 
 KEY = {"method": "baseline", "variant": "", "condition": "noise:0.3", "preset": "quick", "seed": 0}
@@ -15,8 +15,8 @@ KEY |= {"data": "blendfer", "recipe": ""}
 def test_rows_come_back_as_they_were_written(tmp_path):
     file = tmp_path / "results" / "runs.csv"
     assert len(read_results(file)) == 0
-    append_row(file, {**KEY, "overall": 0.8125, "commit": "0012345", "recall_contempt": None})
-    append_row(file, {**KEY, "seed": 1, "variant": "lr=0.1,epochs=3"})
+    put_row(file, {**KEY, "overall": 0.8125, "commit": "0012345", "recall_contempt": None})
+    put_row(file, {**KEY, "seed": 1, "variant": "lr=0.1,epochs=3"})
     first = file.read_text()
     assert first.splitlines()[0] == ",".join(COLUMNS)
     table = read_results(file)
@@ -26,7 +26,7 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     assert has_row(table, KEY)
     assert not has_row(table, {**KEY, "variant": "x"})
     assert not has_row(table, {**KEY, "seed": 2})
-    append_row(file, {**KEY, "seed": 2})
+    put_row(file, {**KEY, "seed": 2})
     assert file.read_text().startswith(first)  # what was there stays as it was
 
 
@@ -43,17 +43,17 @@ def test_the_columns_are_the_contract():
 def test_unknown_columns_and_broken_files_are_named(tmp_path):
     file = tmp_path / "runs.csv"
     with pytest.raises(ValueError, match="have no column speed"):
-        append_row(file, {**KEY, "speed": 3})
+        put_row(file, {**KEY, "speed": 3})
     file.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="has no column method"):
-        append_row(file, KEY)
+        put_row(file, KEY)
     assert file.read_text() == "a,b\n1,2\n"
 
 
 def test_processes_that_append_at_once_lose_no_row(tmp_path):
     file = tmp_path / "runs.csv"
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=append_row, args=(file, {**KEY, "seed": seed})) for seed in range(8)]
+    workers = [context.Process(target=put_row, args=(file, {**KEY, "seed": seed})) for seed in range(8)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -64,11 +64,11 @@ def test_processes_that_append_at_once_lose_no_row(tmp_path):
 
 def test_a_file_from_before_there_were_datasets_is_blendfers(tmp_path):
     file = tmp_path / "runs.csv"
-    append_row(file, {**KEY, "overall": 0.5})
+    put_row(file, {**KEY, "overall": 0.5})
     table = pd.read_csv(file).drop(columns=["data", "recipe", "warning"])
     table.to_csv(file, index=False)
     assert has_row(read_results(file), KEY)
-    append_row(file, KEY | {"data": "ferplus@0a1b2c3d", "recipe": "long", "warning": "one class for all"})
+    put_row(file, KEY | {"data": "ferplus@0a1b2c3d", "recipe": "long", "warning": "one class for all"})
     table = read_results(file)
     assert table["data"].tolist() == ["blendfer", "ferplus@0a1b2c3d"]
     assert table["recipe"].tolist() == ["", "long"]
