@@ -66,7 +66,18 @@ def _allocate(shape: tuple[int, int, int, int]) -> Tensor:
     if count <= MEMORY_SHARE * memory_bytes():
         return torch.empty(shape, dtype=torch.uint8)
     with tempfile.TemporaryFile(prefix="fercore-") as file:  # the mapping outlives the file's name
+        _reserve(file.fileno(), count)
         return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
+
+
+def _reserve(handle: int, count: int) -> None:
+    """Room on the disk for all of a mapped file: without it the process is killed as soon as the disk is full."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, count)
+        except OSError as error:
+            where = f"{tempfile.gettempdir()}: {count / 1e6:,.0f} MB are needed for the decoded images"
+            raise ValueError(f"{where} ({error.strerror}); make room, or name another folder in TMPDIR") from error
 
 
 def memory_bytes() -> int:

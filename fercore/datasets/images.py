@@ -48,6 +48,8 @@ def read_image(source: str | os.PathLike | bytes, name: str | None = None) -> np
         name = name or str(source)
         if Path(source).is_dir():
             raise BadImage(f"{name} is a folder, not an image.")
+        if Path(source).exists() and not Path(source).is_file():  # to read a pipe may never end
+            raise BadImage(f"{name} is a pipe or a device, not an image file.")
         data = Path(source).read_bytes()
     if not data:
         raise BadImage(f"{name} is empty (0 bytes).")

@@ -16,7 +16,10 @@ def inside(folder: Path, path: str, where: str) -> Path:
     if not path.strip() or "\0" in path:
         raise ValueError(f"{where}: the path is empty or holds a zero byte.")
     root = folder.resolve()
-    full = (root / path).resolve()
+    try:
+        full = (root / path).resolve()
+    except (RuntimeError, OSError) as error:  # Python 3.11 and later ones
+        raise ValueError(f"{where}: path {path!r} is a link that leads to itself.") from error
     if not full.is_relative_to(root):
         raise ValueError(f"{where}: path {path!r} leads out of {folder}; keep the images inside that folder.")
     if not full.is_file():

@@ -85,7 +85,8 @@ def _search(image: np.ndarray, sides: list[int], min_score: float) -> Found:
 def _search_wider(image: np.ndarray, min_score: float) -> Found:
     """The same in a small copy of the photograph with a margin around it."""
     factor = -(-max(image.shape[:2]) // (2 * CANVAS))
-    factor = min(factor, *image.shape[:2])
+    if factor > min(image.shape[:2]):
+        return []  # a strip 500 times as long as wide shows no face, and a margin half as wide would fill the memory
     small = np.asarray(Image.fromarray(image).reduce(factor))
     margin = round(MARGIN * max(small.shape[:2]))
     wider = np.pad(small, ((margin, margin), (margin, margin), (0, 0)), mode="edge")

@@ -58,7 +58,7 @@ def test_what_is_broken_is_named_and_left_alone(tmp_path):
     lines = whole.splitlines()
     edits = {
         "line 4 has 5 cells": [*lines[:3], ",".join(lines[3].split(",")[:5])],  # torn behind its key
-        "line 3 has 21 cells|line 3 has 22 cells": [*lines[:2], lines[2].replace("0.5", "0,5"), *lines[3:]],
+        "line 3 has 27 cells, not 26": [*lines[:2], lines[2].replace("0.5", "0,5"), *lines[3:]],
         "line 3: overall is 'good'": [*lines[:2], lines[2].replace("0.5", "good"), *lines[3:]],
         "line 3: overall is 'nan'": [*lines[:2], lines[2].replace("0.5", "nan"), *lines[3:]],
         "line 2: seed is 'x'": [lines[0], lines[1].replace("fast,0", "fast,x"), *lines[2:]],
