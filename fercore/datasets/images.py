@@ -7,24 +7,13 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 MAX_PIXELS = 64_000_000
 """Larger images are refused from their header, before anything is decoded (64 million pixels are 192 MB as RGB)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is opened. Pillow knows more, some of which call outside programs; photographs need no more."""
-
-ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4: values 2..8 are the mirrored and turned ones
-ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class BadImage(ValueError):
@@ -66,11 +55,9 @@ def read_image(source: str | os.PathLike | bytes, name: str | None = None) -> np
         )
     try:
         image.load()
-        orientation = image.getexif().get(ORIENTATION_TAG)
+        image = ImageOps.exif_transpose(image)
     except Exception as error:
         raise BadImage(f"{name} is cut short or damaged ({error}).") from error
-    if orientation in ORIENTATIONS:
-        image = image.transpose(ORIENTATIONS[orientation])
     return to_rgb(image, name)
 
 

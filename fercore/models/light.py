@@ -16,33 +16,20 @@ much worse (0.24 against 0.36 after 10 epochs at half the learning rate).
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
+from torchvision.models.resnet import BasicBlock
 
 WIDTHS = (32, 64, 128, 192)
 BLOCKS = (2, 2, 1, 1)
 STRIDES = (1, 2, 2, 1)
 
 
-class BasicBlock(nn.Module):
+def _block(channels_in: int, channels: int, stride: int = 1) -> BasicBlock:
     """Two 3x3 convolutions and a shortcut (He et al., "Deep residual learning", 2016, figure 2): x + f(x)."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int = 1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample = None
-        if stride != 1 or channels_in != channels:
-            shortcut = nn.Conv2d(channels_in, channels, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels_in, h, w) -> (B, channels, h / stride, w / stride)."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+    shortcut = None
+    if stride != 1 or channels_in != channels:
+        shortcut = nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+    return BasicBlock(channels_in, channels, stride, shortcut)
 
 
 class LightResNet(nn.Module):
@@ -56,7 +43,7 @@ class LightResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(2)
         before = WIDTHS[0]
         for number, (width, blocks, stride) in enumerate(zip(WIDTHS, BLOCKS, STRIDES, strict=True), start=1):
-            layer = [BasicBlock(before, width, stride)] + [BasicBlock(width, width) for _ in range(blocks - 1)]
+            layer = [_block(before, width, stride)] + [_block(width, width) for _ in range(blocks - 1)]
             self.add_module(f"layer{number}", nn.Sequential(*layer))
             before = width
         for module in self.modules():

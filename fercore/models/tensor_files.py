@@ -10,26 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-SAFE_NAMES = {
-    ("collections", "OrderedDict"),
-    ("_codecs", "encode"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-}
-"""All that a pickled dict of numpy arrays needs; none of it runs anything."""
-
-
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in SAFE_NAMES:
-            raise pickle.UnpicklingError(f"it asks to run {module}.{name}")
-        return super().find_class(module, name)
-
 
 def read_tensors(file: Path) -> dict[str, Any]:
-    """The dict in ``file``: safetensors, a torch file (``weights_only=True``) or a pickled dict of numpy arrays.
+    """The dict in ``file``: safetensors, or a torch file (``weights_only=True``).
 
     Raises FileNotFoundError, or ValueError if the file is damaged, holds no dict, or would run code.
     """
@@ -54,10 +37,4 @@ def read_tensors(file: Path) -> dict[str, Any]:
 def _load(file: Path) -> Any:
     if file.suffix == ".safetensors":
         return load_file(file)
-    with file.open("rb") as stream:
-        start = stream.read(2)
-        stream.seek(0)
-        is_plain_pickle = start[:1] == b"\x80" and file.suffix == ".pkl"
-        if is_plain_pickle:
-            return _ArraysOnly(stream, encoding="latin1").load()
     return torch.load(file, map_location="cpu", weights_only=True)

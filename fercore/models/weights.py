@@ -1,9 +1,8 @@
 """Load pretrained trunks strictly, from each layout in which released face-recognition weights come.
 
 Known layouts: torchvision's names, bare or under ``state_dict``, ``state_dict_backbone`` or ``model``; any prefix
-before them (``module.``, ``feat_net.``, ``backbone.``); a ResNet as ``features.N``; Swin's original names; VGGFace2's
-pickled dict of numpy arrays; fercore's own checkpoints. A trunk that does not match in full is an error, never a silent
-random start.
+before them (``module.``, ``feat_net.``, ``backbone.``); a ResNet as ``features.N``; Swin's original names; fercore's
+own checkpoints. A trunk that does not match in full is an error, never a silent random start.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Report:
 
 
 def load_weights(backbone: Backbone, source: str | Path) -> Report:
-    """Fill the trunk from ``source``: "face", "imagenet" or a file (.safetensors, .pt, .pth, .tar, VGGFace2's .pkl).
+    """Fill the trunk from ``source``: "face", "imagenet" or a file (.safetensors, .pt, .pth, .tar).
 
     Raises ValueError if a key of the trunk is missing or of another shape, if the file holds more of a trunk than this
     one has (another depth), or is not a safe file of tensors; FileNotFoundError if there is no such file.

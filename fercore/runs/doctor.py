@@ -18,7 +18,7 @@ from fercore.models.weights import FACE_WEIGHTS
 from fercore.runs.environment import commit, device_name
 from fercore.training.config import TrainConfig, make_accelerator
 
-PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pandas", "pyarrow", "scikit-image", "torchmetrics", "numba")
+PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pandas", "pyarrow", "torchmetrics", "numba")
 
 
 def examine() -> dict[str, Any]:

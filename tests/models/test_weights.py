@@ -5,7 +5,6 @@ from collections import OrderedDict
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -67,12 +66,6 @@ def test_torch_layouts(tmp_path, name, layout):
             assert report.missing == ()
         else:
             check(name, tmp_path / "weights.pth", head=2)
-
-
-def test_vggface2_pickled_arrays(tmp_path):
-    state = {key: value.numpy() for key, value in original_state("light").items()}
-    (tmp_path / "resnet_ft_weight.pkl").write_bytes(pickle.dumps(state, protocol=2))
-    check("light", tmp_path / "resnet_ft_weight.pkl", head=2)
 
 
 def test_half_precision_safetensors(tmp_path):
@@ -179,9 +172,6 @@ def test_other_bad_files(tmp_path):
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(ValueError, match="holds a Tensor, not a dict"):
         load_weights(backbone, tmp_path / "tensor.pth")
-    (tmp_path / "list.pkl").write_bytes(pickle.dumps([np.zeros(3)], protocol=2))
-    with pytest.raises(ValueError, match="holds a list, not a dict"):
-        load_weights(backbone, tmp_path / "list.pkl")
     with pytest.raises(ValueError, match="fit backbone light, not resnet18"):
         build_backbone("resnet18", weights="face")
     with pytest.raises(ValueError, match="no ImageNet weights for backbone light"):
