@@ -25,6 +25,7 @@ from fercore.datasets.checks import (
     normalise_distribution,
 )
 from fercore.datasets.decode import common_size, decode_images
+from fercore.datasets.frame import Frame
 from fercore.datasets.table import SPLITS, Columns, read_columns
 from fercore.emotions import NAMES, class_names
 
@@ -46,6 +47,7 @@ class FaceDataset:
     table: every other column of the file.
     source: the folder it was read from, or None.
     clean_label: (N,) int64, the labels before a condition was applied; None if none was.
+    frame: where eyes and mouth lie in the average picture, measured on the landmarks; None where these are unknown.
     """
 
     store: Tensor
@@ -60,6 +62,7 @@ class FaceDataset:
     table: pd.DataFrame
     source: Path | None = None
     clean_label: Tensor | None = None
+    frame: Frame | None = None
 
     @classmethod
     def open(
@@ -119,6 +122,7 @@ class FaceDataset:
             votes=_tensor(columns.votes, torch.int64),
             table=columns.rest,
             source=columns.file.parent,
+            frame=None if landmarks is None else Frame.measured(landmarks, tuple(store.shape[2:])),
         )
 
     @classmethod

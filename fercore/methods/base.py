@@ -16,6 +16,7 @@ from fercore.settings import check_values
 
 if TYPE_CHECKING:
     from fercore.datasets import FaceDataset
+    from fercore.datasets.frame import Frame
 
 
 PAPER_DATASETS = ("rafdb", "ferplus", "affectnet", "sfew")
@@ -114,6 +115,7 @@ class Method(nn.Module):
     memory: ClassVar[tuple[str, ...]] = ()
     distribution_names: tuple[str, ...] = ("probabilities",)
     predicts_landmarks: bool = False
+    frame: Frame | None = None
 
     def __init__(self, config: NetworkConfig, classes: int):
         super().__init__()

@@ -34,8 +34,11 @@ class Together(Averaged):
         classes = sorted({method.classes for method in methods})
         if len(classes) != 1:
             raise ValueError(f"models of {' and '.join(map(str, classes))} emotions cannot be asked together")
+        frames = {getattr(method, "frame", None) for method in methods}
+        if len(frames) != 1:
+            raise ValueError("models that learnt from faces in different frames cannot be asked together")
         super().__init__(methods)
-        (self.classes,) = classes
+        (self.classes,), (self.frame,) = classes, frames
         self.config = max((method.config for method in methods), key=lambda config: config.size)
         self.predicts_landmarks = any(method.predicts_landmarks for method in methods)
         first, *others = (method.distribution_names for method in methods)

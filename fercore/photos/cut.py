@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from fercore.photos.crop import CROP_SIZE, frame_like_blendfer
+from fercore.datasets.blendfer.geometry import BLENDFER
+from fercore.datasets.frame import Frame
+from fercore.photos.crop import CROP_SIZE, frame_face
 from fercore.photos.faces import Face
 from fercore.photos.warp import warp
 
@@ -45,8 +47,16 @@ def cut_faces(method: nn.Module, image: np.ndarray, faces: Sequence[Face], size:
 
 
 def choose_frame(method: nn.Module, face: Face, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a crop of ``size`` pixels shows of the photograph, see ``Crop``. The one place where that is decided."""
-    return frame_like_blendfer(face, size)
+    """What a crop of ``size`` pixels shows of the photograph, see ``Crop``. The one place where that is decided.
+
+    Faces are framed as in the method's training set; as BlendFER's where the method does not say.
+    """
+    return frame_face(face, size, frame_of(method))
+
+
+def frame_of(method: nn.Module) -> Frame:
+    """The frame of the faces that a method has learnt from."""
+    return getattr(method, "frame", None) or BLENDFER
 
 
 def crop_size(method: nn.Module) -> int:

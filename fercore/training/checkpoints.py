@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fercore.datasets.frame import Frame
 from fercore.files import write_atomically
 from fercore.methods import METHODS, Method, method_class, method_name
 from fercore.models.together import Together
@@ -140,6 +141,8 @@ def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
 def save_model(folder: Path, method: Method) -> None:
     """The trained method alone, with its name, classes and settings."""
     how = {"method": method_name(method), "classes": method.classes, "settings": asdict(method.config)}
+    if method.frame is not None:
+        how["frame"] = method.frame.numbers
     save_tensors(folder / MODEL, method.state_dict(), {"how": json.dumps(how)})
 
 
@@ -163,6 +166,7 @@ def load_method(checkpoint: str | Path, own: type[Method] | None = None) -> Meth
         if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
             raise ValueError(f"classes is {classes!r}")
         method = kind(kind.config_class(**{**settings, "weights": None}), classes)
+        method.frame = Frame.from_numbers(how["frame"]) if "frame" in how else None
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds a method that this version cannot build ({_short(error)})") from error
     _fill(method, tensors, path)

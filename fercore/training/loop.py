@@ -58,6 +58,7 @@ def fit(
     """
     if config.size not in (0, method.config.size):
         raise ValueError(f"the recipe is for {config.size} pixels, the method for {method.config.size}: build it anew")
+    method.frame = data.frame
     method.before_training(data)
     step = Step(method, config)
     device, weak = step.device, config.augmentation
