@@ -4,7 +4,6 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PRESET ?= quick
-START = runs/landmarks-clean-quick-$$seed/model.safetensors
 # Threads that wait go to sleep soon: else two programs that compute at once slow each other down thirtyfold.
 export GOMP_SPINCOUNT ?= 2000
 
@@ -42,44 +41,7 @@ notebooks: $(STAMP)  ## rebuild the committed notebooks, with outputs, from note
 	$(RUN) -m notebooks.tools build
 
 results: $(STAMP)  ## measure what the README and the lessons show; runs already in notebooks/results are skipped
-	$(RUN) -m fercore run --methods baseline --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
-	$(RUN) -m fercore run --methods baseline --weights none --conditions clean,noise:0.3,imbalance:100,labels:100 --seeds 0,1,2
-	$(RUN) -m fercore run --methods baseline,rac_rsl --conditions imbalance:100 --seeds 0,1,2,3,4
-	$(RUN) -m fercore run --methods cb,eac --conditions imbalance:100 --seeds 0,1,2
-	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3 --seeds 0,1,2,3,4
-	$(RUN) -m fercore run --methods baseline,scn,dmue,ada_df,la_net --conditions noise:0.3+labels:1500 --seeds 0,1,2,3,4
-	$(RUN) -m fercore run --methods baseline,ada_df,la_net --conditions clean,noise:0.1,noise:0.2 --seeds 0,1,2
-	$(RUN) -m fercore run --methods scn,dmue --conditions noise:0.1,noise:0.2 --seeds 0,1,2
-	$(RUN) -m fercore run --methods baseline,dmue --conditions labels:1500 --seeds 0,1,2
-	for change in omega=0 gamma=0 confidence=False mining=LD-A "confidence=False omega=0 gamma=0" \
-	  "confidence=False gamma=0" "confidence=False omega=0" "omega=0 gamma=0"; do $(RUN) -m fercore run --methods dmue \
-	  --conditions noise:0.3+labels:1500 --seeds 0,1,2 --settings $$change || exit 1; done
-	$(RUN) -m fercore run --methods dmue --conditions noise:0.3+labels:1500 --seeds 0,1,2,3,4 --settings gamma=10000
-	$(RUN) -m fercore run --methods baseline,la_net --conditions annotators:A+B --seeds 0,1,2
-	for parts in LD LD+LM LD+LM+EL "LD+LM alpha=0"; do $(RUN) -m fercore run --methods la_net --conditions noise:0.3 \
-	  --seeds 0,1,2 --settings components=$$parts || exit 1; done
-	for target in class label; do $(RUN) -m fercore run --methods ada_df --conditions clean --seeds 0,1,2 \
-	  --settings target=$$target || exit 1; done
-	$(RUN) -m fercore run --methods fixmatch,leaf --conditions labels:100 --seeds 0,1,2
-	for seed in 0 1 2 3 4; do \
-	  $(RUN) -m fercore run --methods landmarks --conditions clean --seeds $$seed && \
-	  { test -f $(START) || $(RUN) -m fercore train landmarks --seed $$seed; } && \
-	  $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:100 --seeds $$seed \
-	  --weights $(START) --variant weights=landmarks || exit 1; done
-	for seed in 0 1 2; do $(RUN) -m fercore run --methods baseline,fixmatch,leaf --conditions labels:200,labels:400 \
-	  --seeds $$seed --weights $(START) --variant weights=landmarks || exit 1; done
-	for seed in 0 1 2; do for change in "semantic=False instance=False" semantic=False instance=False consistency=none \
-	  consistency=cross_entropy; do $(RUN) -m fercore run --methods leaf --conditions labels:100 --seeds $$seed \
-	  --weights $(START) \
-	  --settings $$change --variant "weights=landmarks,$$(echo $$change | tr ' ' ,)" || exit 1; done; done
-	for seed in 0 1 2; do $(RUN) -m fercore run --methods fixmatch --conditions labels:100 --seeds $$seed \
-	  --weights $(START) --settings semantic=True instance=True \
-	  --variant weights=landmarks,semantic=True,instance=True || exit 1; done
-	for expert in linear bottleneck; do $(RUN) -m fercore run --methods leaf --conditions labels:100 --seeds 0 \
-	  --weights runs/landmarks-clean-quick-0/model.safetensors --settings expert=$$expert \
-	  --variant weights=landmarks,expert=$$expert || exit 1; done
-	$(RUN) -m fercore run --methods pseudo_label,mean_teacher,uda,flexmatch,adacm --conditions labels:100 --seeds 0 \
-	  --weights runs/landmarks-clean-quick-0/model.safetensors --variant weights=landmarks
+	$(RUN) -m fercore run --plan notebooks/results/plan.toml
 	$(RUN) -m notebooks.tools readme
 
 bench: $(STAMP)  ## what a training step of each method costs beside a plain one

@@ -188,8 +188,12 @@ def run(
     settings: tuple[str, ...] = (),
     on: Literal["val", "test"] = "test",
     variant: str = "",
+    plan: Path | None = None,
+    only: str = "",
 ) -> dict[str, Any]:
     """Train every method under every condition with every seed, a row of results each; rows already there are skipped.
+
+    Or the runs that a plan lists: --plan notebooks/results/plan.toml; then only --only and --results count besides.
 
     :param methods: names with commas between: baseline,cb
     :param conditions: likewise: clean,noise:0.3
@@ -203,9 +207,16 @@ def run(
     :param reading: printed: with the paper's own settings where ours differ, as those failed here.
     :param settings: the methods' own, e.g. --settings lam=1 alpha=0.
     :param on: the split that is measured: val to choose settings (needs --results of its own), test to report.
+    :param plan: a TOML file that lists runs.
+    :param only: of the plan the runs with this tag.
     """
     from fercore.runs.experiment import Experiment
-    from fercore.runs.matrix import plan, run_matrix
+    from fercore.runs.matrix import combinations, run_matrix, run_plan
+
+    if plan is not None:
+        return run_plan(plan, results, only)
+    if only:
+        raise ValueError(f"--only {only}: it chooses from a plan; give --plan FILE too")
 
     if on == "val" and results.name == "runs.csv":
         raise ValueError(f"--on val: {results} is for the test split; give another --results file")
@@ -215,7 +226,7 @@ def run(
     base = Experiment(
         names[0], wanted[0], preset, 0, classes, data, own, training, variant, recipe, reading == "printed"
     )
-    return run_matrix(plan(base, names, wanted, _numbers(seeds)), results, on)
+    return run_matrix(combinations(base, names, wanted, _numbers(seeds)), results, on)
 
 
 def doctor() -> dict[str, Any]:

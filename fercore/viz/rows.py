@@ -16,7 +16,7 @@ def rows_of(runs: pd.DataFrame, data: str = BLENDFER, recipe: str = "") -> pd.Da
     keep = pd.Series(True, index=runs.index)
     if "data" in runs:
         known = runs["data"].fillna(BLENDFER)
-        keep &= (known == data) | (known.str.partition("@")[0] == data)
+        keep &= (known == data) | (known.map(lambda name: name.partition("@")[0]) == data)
     else:
         keep &= data == BLENDFER
     keep &= runs["recipe"].astype(object).fillna("") == recipe if "recipe" in runs else recipe == ""

@@ -20,6 +20,7 @@ from fercore.course.folders import find_root, runs_folder
 from notebooks.tools import architecture as rooms
 from notebooks.tools.lessons import Lesson, choose, existing, read_timings, write_timing
 from notebooks.tools.notebooks import execute, from_source
+from notebooks.tools.planned import page, results_file
 from notebooks.tools.readme import generate
 from notebooks.tools.rules import committed_problems, source_problems
 
@@ -75,6 +76,8 @@ def check() -> int:
     if (root / "README.md").read_text(encoding="utf-8") != generate(root):
         found.append("README.md is out of date: run python -m notebooks.tools readme")
     found += rooms.problems(root)
+    if results_file(root).read_text(encoding="utf-8") != page(root):
+        found.append("notebooks/results/README.md is out of date: run python -m notebooks.tools readme")
     return _failed(found)
 
 
@@ -87,9 +90,10 @@ def photos(folder: Annotated[Path, tyro.conf.Positional], seeds: tuple[int, ...]
 
 
 def readme() -> int:
-    """Write the README's tables anew from notebooks/results."""
+    """Write the README's tables and the page of all results anew from notebooks/results."""
     root = find_root()
     (root / "README.md").write_text(generate(root), encoding="utf-8")
+    results_file(root).write_text(page(root), encoding="utf-8")
     return 0
 
 

@@ -6,13 +6,8 @@ import re
 from pathlib import Path
 
 from fercore.course.folders import REPOSITORY
-from fercore.runs.results import read_results
-from fercore.viz.tables import results_markdown, summarise
 from notebooks.tools.lessons import LESSONS, minutes, read_timings
-
-CONDITIONS = ("clean", "noise:0.3", "noise:0.3+labels:1500", "imbalance:100", "labels:100")
-VARIANTS = ("", "weights=None", "weights=landmarks")
-"""What the README's table shows of all runs: the main conditions, each method as it is and from other starts."""
+from notebooks.tools.planned import headline
 
 
 def lesson_index(root: Path) -> str:
@@ -32,18 +27,7 @@ def lesson_index(root: Path) -> str:
     return "\n".join(rows)
 
 
-def results(root: Path) -> str:
-    """The headline rows of notebooks/results/runs.csv at preset quick, or one sentence if nothing was run yet."""
-    file = root / "notebooks" / "results" / "runs.csv"
-    runs = read_results(file)
-    headline = runs["condition"].isin(CONDITIONS) & runs["variant"].isin(VARIANTS)
-    runs = runs[headline & (runs["preset"] == "quick")]
-    if runs.empty:
-        return "No results yet: `make results` measures the first."
-    return results_markdown(summarise(runs))
-
-
-PARTS = {"lessons": lesson_index, "results": results}
+PARTS = {"lessons": lesson_index, "results": headline}
 
 
 def generate(root: Path) -> str:

@@ -12,6 +12,7 @@ from fercore.course.folders import RUNS
 from fercore.runs.results import put_row
 from notebooks.tools.lessons import LESSONS, Lesson, choose, existing, minutes, read_timings, write_timing
 from notebooks.tools.notebooks import execute, from_source, parameters_of, refuse_unknown
+from notebooks.tools.planned import page, results_file
 from notebooks.tools.readme import generate
 from notebooks.tools.rules import code_lines, committed_problems, solutions, solved, source_problems, words
 
@@ -280,12 +281,24 @@ def test_readme_shows_the_results_that_were_measured(course):
     row = {"method": "baseline", "variant": "", "condition": "clean", "preset": "quick", "overall": 0.7, "mean": 0.6}
     for seed in (0, 1):
         put_row(file, row | {"seed": seed})
-    put_row(file, row | {"seed": 0, "preset": "fast", "overall": 0.1})
-    assert "| baseline | 70.0 ± 0.0 / 60.0 ± 0.0 (2) |" in generate(course)
+        put_row(file, row | {"seed": seed, "method": "scn", "mean": 0.65})
+    put_row(file, row | {"seed": 0, "method": "scn", "data": "ferplus@0a1b2c3d", "mean": 0.1})
+    assert "No results yet" in generate(course)
+    (course / "notebooks" / "results" / "plan.toml").write_text(
+        '[[runs]]\nwhy = "w"\ntags = ["headline"]\nmethods = ["baseline", "scn", "dmue"]\n'
+        'conditions = ["clean"]\nseeds = 3\n'
+    )
+    assert "| clean | scn | 70.0 / 65.0 | 70.0 / 60.0 | +5.0 ± 0.0 (2 of 3) |" in generate(course)
+    assert "| clean | dmue | not measured yet | 70.0 / 60.0 | not measured yet (0 of 3) |" in generate(course)
+    assert "| scn | clean | blendfer | quick, its own | 70.0 ± 0.0 | 65.0 ± 0.0 | 2 of 3 | missing: 1 |" in page(course)
+    assert "| dmue | clean | blendfer | quick, its own | not measured | not measured | 0 of 3 | **missing** |" in page(
+        course
+    )
 
 
 def test_the_committed_readme_is_what_the_data_say():
     assert (ROOT / "README.md").read_text() == generate(ROOT), "run python -m notebooks.tools readme"
+    assert results_file(ROOT).read_text() == page(ROOT), "run python -m notebooks.tools readme"
 
 
 def test_lessons_are_numbered_in_order():
