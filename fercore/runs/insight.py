@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
 from fercore.batch import UNLABELLED
 from fercore.datasets import FaceDataset
-from fercore.losses.labelled import membership
 from fercore.methods.base import Method, in_use
 from fercore.metrics import js_divergence, kl_divergence
 
@@ -68,7 +68,7 @@ def insight(method: Method, data: FaceDataset, batch_size: int = 256, seed: int 
 
 def _divergences(seen: dict[str, Tensor], label: Tensor, truth: Tensor) -> dict[str, float]:
     """The js and kl figures of the distributions (N, C) in ``seen``, and of the labels, to the truth (N, C)."""
-    one_hot = membership(label, truth.shape[1]).double()
+    one_hot = F.one_hot(label, truth.shape[1]).double()
     figures = {"js/labels": float(js_divergence(one_hot, truth).mean())}
     others = truth * (1 - one_hot)
     doubtful = others.sum(1) >= LEAST_DOUBT
