@@ -4,7 +4,7 @@ import json
 
 from torchvision import transforms
 
-from fercore.datasets import benchmark
+from data_prep import benchmark_loader as benchmark
 from tests.faces import toy_dataset
 
 
