@@ -80,7 +80,7 @@ def fit(
         return Clock(done, progress.epoch, steps, epochs)
 
     if progress.epoch < epochs:
-        next(loader.epoch(progress.epoch, epochs, progress.step))  # a batch that cannot be made is refused here
+        next(loader.epoch(progress.epoch, epochs))  # a batch that cannot be made is refused here
     if folder is not None and step.rank == 0:
         check_room(folder, _bytes_to_write(method, average, folder), "make room, or choose another --out")
     if begin is not None:

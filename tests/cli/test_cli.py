@@ -143,7 +143,7 @@ def test_run_measures_on_validation_with_other_settings(data, monkeypatch, capsy
     assert "give another --results file" in refuse(capsys, "run", *arguments)
     call(capsys, "run", *arguments, "--results", "sweep.csv")
     row = read_results("sweep.csv").iloc[0]
-    assert row["variant"] == "size=32,alpha=0.3,rule=inverse,both_views=False"
+    assert row["variant"] == "size=32,alpha=0.3,rule=inverse,both_views=False,classes=8"
     assert row["data"] == data_name(data)
     (folder,) = (tmp_path / "runs").iterdir()
     config = json.loads((folder / "config.json").read_text())["settings"]
@@ -276,7 +276,7 @@ def test_wrong_requests_end_in_one_sentence(data, trained, capsys, tmp_path, mon
     assert "has no setting 'depth'" in refuse(capsys, "train", "baseline", "--data", data, "--settings", "depth=3")
     said = refuse(capsys, "train", "cb", "--data", data, "--settings", "beta=big")
     assert said == "fercore: setting beta takes a finite number, not 'big'"
-    assert "a seed is a whole number" in refuse(capsys, "train", "cb", "--data", data, "--seed", "-1")
+    assert "seed must be at least 0, not -1" in refuse(capsys, "train", "cb", "--data", data, "--seed", "-1")
     assert "write name=value" in refuse(capsys, "train", "baseline", "--data", data, "--settings", "depth")
     assert "write whole numbers" in refuse(capsys, "run", "--seeds", "a,b")
     assert "epochs must be above 0" in refuse(capsys, "train", "baseline", *QUICK, "--data", data, "--epochs", "0")
