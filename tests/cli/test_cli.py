@@ -150,7 +150,7 @@ def test_run_measures_on_validation_with_other_settings(data, monkeypatch, capsy
     assert (config["alpha"], config["rule"], config["both_views"]) == (0.3, "inverse", False)
     from fercore.datasets import FaceDataset
 
-    assert json.loads((folder / "result.json").read_text())["n"] == len(FaceDataset.open(data).where("val"))
+    assert json.loads((folder / "result.json").read_text())["n"] == len(FaceDataset.open(data, 8).where("val"))
 
 
 def test_train_adds_a_row_on_request(data, monkeypatch, capsys, tmp_path):

@@ -162,7 +162,7 @@ def test_a_matrix_trains_each_run_once_and_takes_the_row_of_a_finished_one(tmp_p
 
     real = module.fit
     monkeypatch.setattr(module, "fit", fit)
-    experiments = matrix.plan(base, ["baseline", "baseline"], conditions, [0, 0])
+    experiments = matrix.combinations(base, ["baseline", "baseline"], conditions, [0, 0])
     results = Path("r.csv")
     assert matrix.run_matrix(experiments, results)["done"] == 1
     row = results.read_text()
