@@ -18,12 +18,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from data_prep.blendfer.pretrain import write_start
 from data_prep.dlib_resnet import Teacher, read_weights
 from fercore.datasets import Augmentation, FaceDataset, blendfer
+from fercore.datasets.identity import data_name
 from fercore.models import build_backbone
 from fercore.models.landmark_branch import PatternHead
 
@@ -44,21 +46,12 @@ class Lesson:
 def ask_teacher(faces: FaceDataset, teacher: Teacher, kept: Path) -> Lesson:
     """The teacher's answers, kept in half precision in ``kept``, as asking takes minutes."""
     if not kept.exists():
-        answers = [teacher(faces.batch(rows, "cpu").image) for rows in _parts(faces, "asking the teacher")]
+        parts = tqdm(torch.arange(len(faces)).split(64), desc="asking the teacher", unit="batch")
+        maps, identities = zip(*(teacher(faces.batch(rows, "cpu").image) for rows in parts), strict=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"map": torch.cat([a[0] for a in answers]).half(), "identity": _joined(answers)}, kept)
-    from safetensors.torch import load_file
-
+        save_file({"map": torch.cat(maps).half(), "identity": torch.cat(identities).half()}, kept)
     answers = load_file(kept)
     return Lesson(faces, answers["identity"], answers["map"])
-
-
-def _parts(faces: FaceDataset, what: str) -> tqdm:
-    return tqdm(torch.arange(len(faces)).split(64), desc=what, unit="batch")
-
-
-def _joined(answers: list[tuple[Tensor, Tensor]]) -> Tensor:
-    return torch.cat([identity for _, identity in answers]).half()
 
 
 def _unit(values: Tensor, over: tuple[int, ...]) -> Tensor:
@@ -157,18 +150,12 @@ def main(
     network, lessons = Teacher(read_weights(teacher)), []
     for folder in (None, *data):
         faces = (blendfer.open(8) if folder is None else FaceDataset.open(folder, 8)).where("train")
-        name = "blendfer" if folder is None else folder.name
-        lessons.append(ask_teacher(faces, network, out.parent / f"teacher-{name}-{len(faces)}.safetensors"))
+        lessons.append(ask_teacher(faces, network, out.parent / f"teacher-{data_name(folder)}.safetensors"))
     student = Student(lessons, None if start == "none" else start)
     losses = teach(student, lessons, list(targets), epochs, seed)
-    trunk = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in student.backbone.state_dict().items()
-    }
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(trunk, out)
     told = {"data": ["BlendFER", *(d.name for d in data)], "targets": targets, "epochs": epochs, "losses": losses}
-    out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+    write_start(student.backbone, out, told)
     print(json.dumps({"loss": losses[-1], "bytes": out.stat().st_size}))
 
 

@@ -118,6 +118,16 @@ def verification(model: Recogniser, images: Tensor, person: Tensor) -> dict:
     return {"auc": auc, "pairs_same": positives, "pairs_different": negatives, "histograms": histograms}
 
 
+def write_start(backbone: nn.Module, path: Path, report: dict) -> None:
+    """The trunk in half precision (safetensors), and the report as JSON beside it."""
+    trunk = {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in backbone.state_dict().items()
+    }
+    save_file(trunk, path)
+    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+
+
 def pretrain(out: Path | None, people: int, faces: int, epochs: int) -> None:
     """Render, train, verify; write the trunk (fp16 safetensors) and ``light_face.json`` with the figures beside it."""
     torch.manual_seed(0)
@@ -128,10 +138,5 @@ def pretrain(out: Path | None, people: int, faces: int, epochs: int) -> None:
     report = {"people": people, "faces": faces, "epochs": epochs, "losses": losses}
     report |= verification(model, *render_people(FIRST_STRANGER, STRANGERS, FACES_OF_STRANGER))
     path = out or FACE_WEIGHTS
-    trunk = {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in model.backbone.state_dict().items()
-    }
-    save_file(trunk, path)
-    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    write_start(model.backbone, path, report)
     print(json.dumps({"auc": report["auc"], "loss": losses[-1], "bytes": path.stat().st_size}))
